@@ -1,0 +1,36 @@
+#include "secret.h"
+
+#include <openssl/crypto.h>
+
+bool secret_init(size_t bytes)
+{
+	size_t size = 4096;
+
+	while (size < bytes)
+		size *= 2;
+	return CRYPTO_secure_malloc_init(size, 32) == 1;
+}
+
+void *secret_alloc(size_t len)
+{
+	void *p = OPENSSL_secure_zalloc(len ? len : 1);
+
+	/* a full arena must not stop a negotiation: fall back to memory that is only wiped */
+	return p ? p : OPENSSL_zalloc(len ? len : 1);
+}
+
+void secret_free(void *p, size_t len)
+{
+	if (p)
+		OPENSSL_secure_clear_free(p, len ? len : 1);
+}
+
+void secret_wipe(void *p, size_t len)
+{
+	OPENSSL_cleanse(p, len);
+}
+
+bool secret_equal(const void *a, const void *b, size_t len)
+{
+	return CRYPTO_memcmp(a, b, len) == 0;
+}

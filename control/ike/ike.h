@@ -1,0 +1,222 @@
+/* The IKEv1 engine: exchanges, SAs, timers and rekeying for many peers, without sockets, threads,
+ * clocks or DPDK of its own. Everything from outside comes through struct ike_ops, so that the same
+ * engine runs in the daemon and, on virtual time, in the simulated network.
+ *
+ * One thread calls everything here (the control thread). Public-key maths leaves it as jobs. */
+#ifndef SHRIKE_IKE_H
+#define SHRIKE_IKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "alg.h"
+#include "message.h"
+#include "sa_params.h"
+
+#define IKE_NAME_LEN	  64
+#define IKE_CFG_TRANSFORMS 32
+
+/* --------------------------------------------------------------------- configuration -------- */
+
+enum child_start {
+	START_PASSIVE,	 /* only the peer starts it */
+	START_IMMEDIATE, /* at start-up, and again whenever it is lost */
+	START_ON_DEMAND, /* when a packet needs it (ike_acquire) */
+};
+
+struct ike_child_cfg {
+	char name[IKE_NAME_LEN];
+	uint32_t policy; /* id of the SPD entry it serves */
+	struct selector sel;
+	struct esp_transform esp[IKE_CFG_TRANSFORMS]; /* by preference */
+	unsigned n_esp;
+	enum sa_mode mode;
+	enum child_start start;
+	unsigned pairs;		   /* SA pairs with these selectors, 0 = 1 */
+	uint32_t life_s;	   /* hard limit, 0 = 3600 */
+	uint32_t margin_s;	   /* rekey that long before (less jitter of up to as much again) */
+	uint64_t life_kb;	   /* 0 = none */
+	uint32_t replay_window;	   /* 0 = default */
+	enum df_policy df;
+	bool copy_dscp;
+};
+
+struct ike_peer_cfg {
+	char name[IKE_NAME_LEN];
+	struct ip_addr local;	/* one of ours */
+	struct ip_addr remote;	/* family IP_NONE: any address (responder only) */
+	struct ike_id local_id, remote_id; /* type 0: the address */
+	uint8_t *psk;		/* owned, secret memory; NULL = no PSK */
+	size_t psk_len;
+	char psk_name[IKE_NAME_LEN]; /* the secret's entry, for diagnosis */
+	struct ike_transform ike[IKE_CFG_TRANSFORMS]; /* by preference */
+	unsigned n_ike;
+	uint32_t life_s;	/* hard limit, 0 = 14400 */
+	uint32_t margin_s;	/* 0 = a tenth of the lifetime */
+	uint32_t retries;	/* transmissions after the first, 0 = 5 */
+	uint32_t retry_ms;	/* first interval, doubled each time, 0 = 1000 */
+	uint32_t dpd_s;		/* idle seconds before a DPD probe, 0 = never ask (always answer) */
+	bool force_encap;	/* UDP encapsulation even without a NAT */
+	bool initiate;		/* allowed to initiate; needs a remote address */
+	struct ike_child_cfg *children; /* owned array */
+	unsigned n_children;
+};
+
+/* ------------------------------------------------------------------------- outside ---------- */
+
+struct ike;
+
+struct ike_path {
+	struct ip_addr local, remote;
+	uint16_t local_port, remote_port; /* 500 or 4500 on our side */
+};
+
+/* A piece of public-key maths. The engine allocates and frees it; fn runs on any thread and touches
+ * only the job; then ike_job_done() must be called on the engine's thread, exactly once. */
+struct ike_job {
+	void (*fn)(struct ike_job *job);
+	uint64_t id;
+	/* engine-private data follows */
+};
+
+enum ike_event_type {
+	IKE_EV_PHASE1_UP,
+	IKE_EV_PHASE1_DOWN,
+	IKE_EV_PHASE1_FAILED,
+	IKE_EV_CHILD_UP,
+	IKE_EV_CHILD_REKEYED,
+	IKE_EV_CHILD_DOWN,
+	IKE_EV_CHILD_FAILED,
+	IKE_EV_NOTE, /* one step of a timeline: a message sent or received, a decision */
+};
+
+struct ike_event {
+	enum ike_event_type type;
+	const char *peer;  /* configuration name, or "" while unknown */
+	const char *child; /* or "" */
+	const char *text;  /* a sentence that says what and why; never a secret */
+	uint8_t icookie[ISAKMP_COOKIE_LEN], rcookie[ISAKMP_COOKIE_LEN];
+	struct ike_path path;
+};
+
+struct ike_ops {
+	void *ctx;
+	/* Sends one ISAKMP message. The transport adds the non-ESP marker where local_port is 4500. */
+	void (*send)(void *ctx, const struct ike_path *path, const uint8_t *msg, size_t len);
+	/* Sends a NAT keepalive (one byte 0xff, no marker). */
+	void (*keepalive)(void *ctx, const struct ike_path *path);
+	uint64_t (*now_us)(void *ctx); /* monotonic */
+	/* Cryptographic randomness; 0 or -errno. */
+	int (*random)(void *ctx, void *buf, size_t len);
+	/* Queues a job for a worker thread (or runs it at once and calls ike_job_done later). */
+	void (*job)(void *ctx, struct ike_job *job);
+
+	/* The SA sink; see dataplane.h for the meaning. sa_install() is asynchronous: exactly one
+	 * ike_sa_installed() follows for every call that returned 0. pair: index of parallel pairs. */
+	int (*sa_reserve)(void *ctx, uint32_t policy, unsigned pair, struct sa_ref *out);
+	void (*sa_release)(void *ctx, const struct sa_ref *ref);
+	int (*sa_install)(void *ctx, const struct sa_params *p);
+	void (*sa_remove)(void *ctx, const struct sa_ref *ref, enum sa_dir dir);
+
+	void (*event)(void *ctx, const struct ike_event *ev);
+};
+
+struct ike_limits {
+	unsigned half_open_max;	       /* unauthenticated responder exchanges in all, 0 = 512 */
+	unsigned half_open_per_source; /* 0 = 16 */
+	uint32_t half_open_s;	       /* their lifetime in seconds, 0 = 30 */
+};
+
+/* ------------------------------------------------------------------------------- engine ----- */
+
+struct ike *ike_new(const struct ike_ops *ops, const struct ike_limits *limits);
+/* Frees everything, without sending; SAs are removed from the sink first. */
+void ike_free(struct ike *ike);
+
+/* Takes a deep copy (also of psk and children). A peer of the same name that is equal is left alone;
+ * one that differs is replaced: its SAs are deleted with DELETEs unless only names of children were
+ * added or removed, then only those children are touched. 0 or -errno. */
+int ike_peer_set(struct ike *ike, const struct ike_peer_cfg *cfg);
+/* Removes a peer: DELETEs, then forgets. -ENOENT when there is none. */
+int ike_peer_remove(struct ike *ike, const char *name);
+
+/* A received ISAKMP message (marker removed). Any bytes are fine. */
+void ike_input(struct ike *ike, const struct ike_path *path, const uint8_t *msg, size_t len);
+void ike_job_done(struct ike *ike, struct ike_job *job);
+void ike_sa_installed(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir);
+/* The data plane reached a limit of this pair. */
+void ike_sa_limit(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir, bool hard);
+/* A packet wants this policy's SA. */
+void ike_acquire(struct ike *ike, uint32_t policy);
+/* ESP with an unknown SPI came from this address. */
+void ike_bad_spi(struct ike *ike, const struct ip_addr *remote, uint32_t spi);
+
+/* When ike_run_timers() next has work (now_us() time base), UINT64_MAX = never. */
+uint64_t ike_next_timer(struct ike *ike);
+void ike_run_timers(struct ike *ike);
+
+/* By hand. name is a peer ("gw-b"), or a peer and a child ("gw-b/net"). 0; -ENOENT; -EALREADY; up:
+ * -ENOTCONN when the peer has no address to call. */
+int ike_up(struct ike *ike, const char *name);	  /* negotiates what is missing */
+int ike_down(struct ike *ike, const char *name);  /* DELETEs, and stays down until up or acquire */
+int ike_rekey(struct ike *ike, const char *name); /* a peer: phase 1; with child: phase 2 */
+/* DELETE for everything (SIGTERM). Nothing new is negotiated afterwards. */
+void ike_shutdown(struct ike *ike);
+
+/* -------------------------------------------------------------------------- statistics ------ */
+
+enum ike_sa_state { IKE_SA_CONNECTING, IKE_SA_ESTABLISHED, IKE_SA_REKEYED, IKE_SA_CLOSING };
+
+struct ike_sa_info {
+	const char *peer; /* "" while a responder does not know it yet */
+	enum ike_sa_state state;
+	bool initiator;
+	uint8_t icookie[ISAKMP_COOKIE_LEN], rcookie[ISAKMP_COOKIE_LEN];
+	struct ike_path path;
+	bool nat_local, nat_remote; /* who is behind a NAT */
+	struct ike_id local_id, remote_id;
+	struct ike_transform t;
+	uint64_t age_us, life_left_us; /* age since established; life_left 0 while connecting */
+	uint64_t negotiation_us;       /* first message to established */
+	uint32_t quick_modes;	       /* done under this SA */
+};
+
+struct ike_child_info {
+	const char *peer, *child;
+	bool established;	/* false: being negotiated */
+	bool current;		/* false: old, in its grace time after a rekey */
+	bool udp_encap;
+	struct sa_ref ref;
+	uint32_t spi_out;
+	struct esp_transform t;
+	enum sa_mode mode;
+	struct selector sel;
+	uint64_t age_us, life_left_us, negotiation_us;
+	struct ike_path path;
+};
+
+struct ike_timing { /* of finished negotiations since start */
+	uint64_t count, failed, total_us, min_us, max_us, last_us;
+};
+
+struct ike_totals {
+	struct ike_timing phase1, phase2;
+	uint64_t messages_in, messages_out, retransmits, duplicates, dropped;
+	uint64_t half_open, half_open_refused;
+	uint64_t rekeys_phase1, rekeys_phase2;
+};
+
+/* Call fn for each; strings and structs are borrowed for the call. */
+void ike_sa_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_sa_info *i), void *ctx);
+void ike_child_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_child_info *i),
+		       void *ctx);
+/* Configured peers and children, with a word about each. */
+void ike_peer_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_peer_cfg *cfg,
+						  const char *last_error), void *ctx);
+void ike_totals(struct ike *ike, struct ike_totals *out);
+/* Bytes of memory the engine holds, for accounting and leak tests. */
+size_t ike_objects(const struct ike *ike);
+
+#endif

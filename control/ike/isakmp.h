@@ -1,0 +1,159 @@
+/* Numbers of ISAKMP and IKEv1 on the wire, and every limit that the engine keeps. */
+#ifndef SHRIKE_IKE_ISAKMP_H
+#define SHRIKE_IKE_ISAKMP_H
+
+#include <stdint.h>
+
+/* RFC 2408 section 3.1 */
+#define ISAKMP_HDR_LEN	   28
+#define ISAKMP_COOKIE_LEN  8
+#define ISAKMP_VERSION	   0x10
+#define ISAKMP_FLAG_ENC	   0x01
+#define ISAKMP_FLAG_COMMIT 0x02
+#define ISAKMP_FLAG_AUTH   0x04
+
+enum exchange_type {
+	EXCH_IDENTITY_PROTECTION = 2, /* Main Mode */
+	EXCH_AGGRESSIVE = 4,
+	EXCH_INFORMATIONAL = 5,
+	EXCH_TRANSACTION = 6,	/* Mode Config, XAuth */
+	EXCH_QUICK = 32,	/* RFC 2409 appendix A */
+	EXCH_NEW_GROUP = 33,
+};
+
+enum payload_type {
+	PL_NONE = 0,
+	PL_SA = 1,
+	PL_PROPOSAL = 2,
+	PL_TRANSFORM = 3,
+	PL_KE = 4,
+	PL_ID = 5,
+	PL_CERT = 6,
+	PL_CERT_REQ = 7,
+	PL_HASH = 8,
+	PL_SIG = 9,
+	PL_NONCE = 10,
+	PL_NOTIFY = 11,
+	PL_DELETE = 12,
+	PL_VENDOR = 13,
+	PL_ATTR = 14,		  /* Mode Config */
+	PL_NAT_D = 20,		  /* RFC 3947 */
+	PL_NAT_OA = 21,
+	PL_NAT_D_DRAFT = 130,	  /* drafts 02 and 03 */
+	PL_NAT_OA_DRAFT = 131,
+	PL_FRAGMENT = 132,
+};
+
+enum protocol_id { PROTO_ISAKMP = 1, PROTO_AH = 2, PROTO_ESP = 3 };
+
+#define DOI_ISAKMP	     0
+#define DOI_IPSEC	     1
+#define SIT_IDENTITY_ONLY    1
+#define TRANSFORM_KEY_IKE    1 /* the only phase 1 transform id */
+
+/* Phase 1 attributes, RFC 2409 appendix A. */
+enum ike_attr {
+	ATTR_ENCR = 1,
+	ATTR_HASH = 2,
+	ATTR_AUTH = 3,
+	ATTR_GROUP = 4,
+	ATTR_GROUP_TYPE = 5,
+	ATTR_LIFE_TYPE = 11,
+	ATTR_LIFE_DURATION = 12,
+	ATTR_PRF = 13,
+	ATTR_KEY_LENGTH = 14,
+};
+
+/* Phase 2 attributes, RFC 2407 section 4.5 and RFC 4304. */
+enum ipsec_attr {
+	IPSEC_LIFE_TYPE = 1,
+	IPSEC_LIFE_DURATION = 2,
+	IPSEC_GROUP = 3,
+	IPSEC_MODE = 4,
+	IPSEC_AUTH = 5,
+	IPSEC_KEY_LENGTH = 6,
+	IPSEC_ESN = 11,
+};
+
+enum life_type { LIFE_SECONDS = 1, LIFE_KILOBYTES = 2 };
+
+enum encap_mode {
+	ENCAP_TUNNEL = 1,
+	ENCAP_TRANSPORT = 2,
+	ENCAP_UDP_TUNNEL = 3, /* RFC 3947 */
+	ENCAP_UDP_TRANSPORT = 4,
+	ENCAP_UDP_TUNNEL_DRAFT = 61443,
+	ENCAP_UDP_TRANSPORT_DRAFT = 61444,
+};
+
+enum auth_method {
+	AUTH_PSK = 1,
+	AUTH_DSS = 2,
+	AUTH_RSA_SIG = 3,
+	AUTH_ECDSA_256 = 9, /* RFC 4754 */
+	AUTH_ECDSA_384 = 10,
+	AUTH_ECDSA_521 = 11,
+	AUTH_XAUTH_INIT_PSK = 65001,
+};
+
+enum id_type {
+	ID_IPV4_ADDR = 1,
+	ID_FQDN = 2,
+	ID_USER_FQDN = 3,
+	ID_IPV4_SUBNET = 4,
+	ID_IPV6_ADDR = 5,
+	ID_IPV6_SUBNET = 6,
+	ID_IPV4_RANGE = 7,
+	ID_IPV6_RANGE = 8,
+	ID_DER_DN = 9,
+	ID_DER_GN = 10,
+	ID_KEY_ID = 11,
+};
+
+/* RFC 2408 section 3.14.1, RFC 2407 section 4.6.3, RFC 3706. */
+enum notify_type {
+	N_INVALID_PAYLOAD_TYPE = 1,
+	N_DOI_NOT_SUPPORTED = 2,
+	N_SITUATION_NOT_SUPPORTED = 3,
+	N_INVALID_COOKIE = 4,
+	N_INVALID_MAJOR_VERSION = 5,
+	N_INVALID_MINOR_VERSION = 6,
+	N_INVALID_EXCHANGE_TYPE = 7,
+	N_INVALID_FLAGS = 8,
+	N_INVALID_MESSAGE_ID = 9,
+	N_INVALID_PROTOCOL_ID = 10,
+	N_INVALID_SPI = 11,
+	N_INVALID_TRANSFORM_ID = 12,
+	N_ATTRIBUTES_NOT_SUPPORTED = 13,
+	N_NO_PROPOSAL_CHOSEN = 14,
+	N_BAD_PROPOSAL_SYNTAX = 15,
+	N_PAYLOAD_MALFORMED = 16,
+	N_INVALID_KEY_INFORMATION = 17,
+	N_INVALID_ID_INFORMATION = 18,
+	N_INVALID_HASH_INFORMATION = 23,
+	N_AUTHENTICATION_FAILED = 24,
+	N_INVALID_SIGNATURE = 25,
+	N_NOTIFY_SA_LIFETIME = 27,
+	N_UNEQUAL_PAYLOAD_LENGTHS = 30,
+	N_CONNECTED = 16384,
+	N_RESPONDER_LIFETIME = 24576,
+	N_REPLAY_STATUS = 24577,
+	N_INITIAL_CONTACT = 24578,
+	N_DPD = 36136,	   /* R-U-THERE */
+	N_DPD_ACK = 36137, /* R-U-THERE-ACK */
+};
+
+/* --------------------------------------------------------------------------------- limits --- */
+#define IKE_MAX_MESSAGE	    16384 /* bytes of one ISAKMP message that we parse */
+#define IKE_MAX_PAYLOADS    48	  /* in one message */
+#define IKE_MAX_PROPOSALS   16	  /* in one SA payload */
+#define IKE_MAX_TRANSFORMS  64	  /* in one SA payload, all proposals together */
+#define IKE_MAX_ATTRS	    16	  /* in one transform */
+#define IKE_NONCE_MIN	    8	  /* RFC 2409 section 5 */
+#define IKE_NONCE_MAX	    256
+#define IKE_NONCE_OURS	    32
+#define IKE_MAX_ID	    256	  /* bytes of identification data */
+#define IKE_MAX_SPI	    16
+#define IKE_MAX_DELETE_SPIS 256
+
+#endif

@@ -1,0 +1,69 @@
+/* Offers and answers: SA payloads from configuration, the responder's choice, and the initiator's
+ * check of the answer. A refusal always says what differed. */
+#ifndef SHRIKE_IKE_PROPOSAL_H
+#define SHRIKE_IKE_PROPOSAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "alg.h"
+#include "message.h"
+
+/* What the two sides agreed on for phase 1. */
+struct ike_choice {
+	struct ike_transform t;
+	uint16_t auth;	    /* enum auth_method */
+	uint32_t life_s;    /* of the chosen transform, 0 = not given */
+	uint64_t life_kb;
+	unsigned proposal, transform; /* indices into the parsed offer */
+};
+
+/* What the two sides agreed on for phase 2. */
+struct esp_choice {
+	struct esp_transform t;
+	uint16_t encap;	    /* enum encap_mode as on the wire */
+	uint32_t life_s;
+	uint64_t life_kb;
+	uint32_t spi;	    /* the peer's, host order */
+	unsigned proposal, transform;
+};
+
+/* What we would accept or offer in phase 2, besides the transforms. */
+struct esp_policy {
+	const struct esp_transform *t; /* by preference */
+	unsigned n;
+	uint16_t encap;	    /* the mode for the path: ENCAP_TUNNEL, ENCAP_UDP_TUNNEL, ... */
+	uint16_t group;	    /* initiator: the one PFS group offered, 0 = none */
+	uint32_t life_s;
+	uint64_t life_kb;
+};
+
+/* Adds the SA payload with one proposal and a transform each. */
+void ike_offer_write(struct msgbuf *m, const struct ike_transform *t, unsigned n, uint16_t auth,
+		     uint32_t life_s, uint64_t life_kb);
+/* Phase 2: one ESP proposal with our SPI; only transforms of p->group. */
+void esp_offer_write(struct msgbuf *m, const struct esp_policy *p, uint32_t spi);
+
+/* Responder: the first of ours that was offered. 0, or -ENOENT with why: for the closest offer the
+ * attribute that differed, like "offer 1, transform 3: only GROUP differs: peer modp1024, ours
+ * modp2048". n == 0 of ours never matches. */
+int ike_offer_select(const struct sa_payload *offer, const struct ike_transform *ours, unsigned n,
+		     uint16_t auth, struct ike_choice *out, char *why, size_t why_size);
+/* Phase 2 likewise. PFS follows the offered transform: initiator with PFS and we without is accepted with
+ * the initiator's group (when we have that group at all); we with PFS and the initiator without is refused. */
+int esp_offer_select(const struct sa_payload *offer, const struct esp_policy *p,
+		     struct esp_choice *out, char *why, size_t why_size);
+
+/* Responder: adds the SA payload with exactly the chosen transform, echoed byte for byte (number and
+ * attributes); spi: ours, for phase 2 (0 = phase 1, none). */
+void answer_write(struct msgbuf *m, const struct sa_payload *offer, unsigned proposal,
+		  unsigned transform, uint32_t spi);
+
+/* Initiator: the answer must hold one proposal with one transform that equals one of our offers byte
+ * for byte (phase 2: except the SPI). 0, or -EBADMSG with why. */
+int ike_answer_check(const struct sa_payload *offer, const struct sa_payload *answer,
+		     struct ike_choice *out, char *why, size_t why_size);
+int esp_answer_check(const struct sa_payload *offer, const struct sa_payload *answer,
+		     struct esp_choice *out, char *why, size_t why_size);
+
+#endif

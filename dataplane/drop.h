@@ -1,0 +1,56 @@
+/* Every reason for which the packet path drops a packet: X(name, sentence). The name is the key in
+ * the JSON; append only, so that dashboards keep working. */
+#ifndef SHRIKE_DATAPLANE_DROP_H
+#define SHRIKE_DATAPLANE_DROP_H
+
+#define DROP_REASONS(X)                                                                            \
+	X(eth_short, "frame shorter than its headers")                                             \
+	X(eth_type, "Ethernet type that we do not route")                                          \
+	X(eth_dst, "unicast frame for another station")                                            \
+	X(ip_malformed, "IP header malformed, truncated or with a bad checksum")                   \
+	X(ip_options, "IPv4 options that we do not forward (source routing)")                      \
+	X(ip_fragment, "fragment of an outer packet")                                              \
+	X(ip_martian, "source or destination address that must not appear on a wire")              \
+	X(ip_ttl, "TTL expired in transit")                                                        \
+	X(ip_not_ours, "packet for this host that nothing here listens for")                       \
+	X(ip6_unsupported, "IPv6 packet on a path without IPv6")                                   \
+	X(esp_short, "ESP packet shorter than its fixed parts")                                    \
+	X(esp_no_sa, "ESP packet whose SPI names no SA")                                           \
+	X(esp_addr, "ESP packet from or to an address that is not the SA's")                       \
+	X(esp_encap, "ESP packet with, or without, UDP encapsulation against the SA")              \
+	X(esp_align, "ciphertext length not a multiple of the block")                              \
+	X(esp_icv, "integrity check failed")                                                       \
+	X(esp_padding, "ESP trailer malformed after a good integrity check")                       \
+	X(esp_next_header, "ESP next header does not fit the SA's mode")                           \
+	X(esp_dummy, "ESP dummy packet (next header 59)")                                          \
+	X(replay_old, "sequence number left of the replay window")                                 \
+	X(replay_dup, "sequence number seen before")                                               \
+	X(replay_zero, "sequence number zero")                                                     \
+	X(sa_expired, "SA past its hard limit")                                                    \
+	X(sa_seq_exhausted, "outbound sequence numbers used up")                                   \
+	X(sel_mismatch, "inner packet outside of the SA's selectors")                              \
+	X(inner_malformed, "inner packet malformed")                                               \
+	X(ecn_invalid, "inner not ECN-capable under an outer congestion mark (RFC 6040)")          \
+	X(spd_discard, "policy says discard, or no policy matched")                                \
+	X(spd_no_sa, "policy protects, and there is no SA yet")                                    \
+	X(spd_in_clear, "clear packet that a policy says must arrive protected")                   \
+	X(too_big, "larger than the way out allows, and DF is set")                                \
+	X(no_route, "no route")                                                                    \
+	X(no_neighbour, "next hop not resolved")                                                   \
+	X(no_headroom, "mbuf without room for the headers")                                        \
+	X(no_mbuf, "no mbuf left")                                                                 \
+	X(crypto_error, "crypto library refused the job")                                          \
+	X(handover_full, "owner lcore's hand-over ring full")                                      \
+	X(punt_full, "punt ring full")                                                             \
+	X(punt_policed, "too many packets for the control thread")                                 \
+	X(tx_full, "transmit queue full")                                                          \
+	X(natt_malformed, "UDP 4500 datagram that is neither ESP, IKE nor a keepalive")
+
+enum drop_reason {
+#define X(name, text) DROP_##name,
+	DROP_REASONS(X)
+#undef X
+	DROP_COUNT
+};
+
+#endif
