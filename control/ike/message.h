@@ -91,7 +91,8 @@ struct sa_payload {
 	unsigned n_transforms;
 };
 
-/* Returns 0, or -EBADMSG with a static sentence. A large struct: callers keep one on the heap. */
+/* Returns 0, or -EBADMSG with a static sentence (doi and situation are then still set when the body
+ * has them). Views point into body. A large struct: callers keep one on the heap. */
 int sa_payload_parse(struct view body, struct sa_payload *out, const char **why);
 /* The first attribute of that type, or NULL. */
 const struct attr *transform_attr(const struct transform *t, uint16_t type);
@@ -110,14 +111,16 @@ struct ike_id {
 /* Returns 0 or -EBADMSG. Checks that addresses, subnets and ranges have their length, and masks
  * are contiguous. */
 int ike_id_parse(struct view body, struct ike_id *out);
-/* The body on the wire (4 + len bytes) into out (cap bytes); returns its length. */
+/* The body on the wire (4 + len bytes) into out (cap bytes); returns its length, 0 when it does not
+ * fit. */
 size_t ike_id_write(const struct ike_id *id, uint8_t *out, size_t cap);
 /* From text: an address, "@fqdn" or a bare name (FQDN), "user@host", "keyid:hex..". 0 or -EINVAL. */
 int ike_id_from_text(const char *text, struct ike_id *out);
 /* "gw.example.com", "192.0.2.1", "10.1.0.0/24", printable always; returns buf. */
 const char *ike_id_str(const struct ike_id *id, char *buf, size_t size);
 const char *ike_id_type_name(uint8_t type); /* "FQDN" */
-/* Same type and data (FQDN compared without case); port and protocol are not looked at. */
+/* Same type and data (FQDN and user FQDN without case, distinguished names as names whatever their
+ * string encoding); port and protocol are not looked at. */
 bool ike_id_equal(const struct ike_id *a, const struct ike_id *b);
 struct ike_id ike_id_from_addr(const struct ip_addr *a);
 /* Phase 2: a range with protocol and port, as the tightest of address, subnet, range. */
@@ -131,6 +134,7 @@ struct notify {
 	uint16_t type;
 	struct view spi, data;
 };
+/* 0 or -EBADMSG. */
 int notify_parse(struct view body, struct notify *out);
 
 struct delete_payload {
@@ -139,6 +143,7 @@ struct delete_payload {
 	unsigned n_spis;
 	struct view spis; /* n_spis * spi_len bytes */
 };
+/* 0 or -EBADMSG; the SPIs fill the body exactly, spi_len is 1..16. */
 int delete_parse(struct view body, struct delete_payload *out);
 
 /* ----------------------------------------------------------------------- building ----------- */
@@ -163,8 +168,11 @@ void msg_put_u16(struct msgbuf *m, uint16_t v);
 void msg_put_u32(struct msgbuf *m, uint32_t v);
 /* msg_open, msg_put, msg_close */
 void msg_payload(struct msgbuf *m, uint8_t type, const void *body, size_t len);
-/* Room for a payload body of len zero bytes (a HASH filled in later); returns its offset. */
+/* Room for a payload body of len zero bytes (a HASH filled in later); returns its offset in buf, 0
+ * after an overflow. */
 size_t msg_reserve(struct msgbuf *m, uint8_t type, size_t len);
+/* Zero bytes up to a whole number of cipher blocks after the fixed header (RFC 2409 appendix B). */
+void msg_pad(struct msgbuf *m, size_t block);
 /* Sets the header's length. Returns it, or -ENOSPC after an overflow. */
 int msg_finish(struct msgbuf *m);
 
