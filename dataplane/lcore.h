@@ -5,6 +5,7 @@
 #include <intel-ipsec-mb.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
+#include <stdalign.h>
 #include <stdint.h>
 
 #include "dataplane.h"
@@ -13,7 +14,8 @@
 #include "pkt.h"
 #include "sa.h"
 
-#define BURST 32 /* packets per receive; esp_* stages take up to 2 * BURST */
+#define BURST	 32 /* packets per receive; esp_* stages take up to 2 * BURST */
+#define NO_QUEUE UINT16_MAX
 
 /* lcore: rw, control: ro */
 struct lcore_counters {
@@ -28,6 +30,56 @@ struct lcore_counters {
 struct tx_buffer {
 	uint16_t n;
 	struct rte_mbuf *pkt[BURST];
+};
+
+/* A port as one worker sees it; constant while the worker runs. */
+struct lcore_port {
+	uint16_t dev;	    /* DPDK port id */
+	uint16_t rx_queue;  /* NO_QUEUE: other workers receive from this port */
+	uint16_t tx_queue;  /* NO_QUEUE: frames are handed to tx_worker, which has one */
+	uint16_t tx_worker;
+	uint16_t mtu;	    /* bytes of IP */
+	uint8_t mac[6];
+};
+
+/* The gateway's own IPv4 addresses: open addressing, at most half full. 0.0.0.0 is never one. */
+#define LOCAL_SET_SIZE 256
+struct local_set {
+	uint32_t addr[LOCAL_SET_SIZE]; /* host order, 0 = empty */
+};
+
+static inline uint32_t local_set_slot(uint32_t addr)
+{
+	return addr * 0x9e3779b1u >> 24;
+}
+
+static inline bool local_set_has(const struct local_set *set, uint32_t addr)
+{
+	uint32_t i = local_set_slot(addr);
+
+	while (set->addr[i] != 0 && set->addr[i] != addr)
+		i = (i + 1) % LOCAL_SET_SIZE;
+	return set->addr[i] != 0;
+}
+
+static inline void local_set_add(struct local_set *set, uint32_t addr)
+{
+	uint32_t i = local_set_slot(addr);
+
+	while (set->addr[i] != 0 && set->addr[i] != addr)
+		i = (i + 1) % LOCAL_SET_SIZE;
+	set->addr[i] = addr;
+}
+
+_Static_assert(DP_MAX_PORTS * DP_MAX_PORT_ADDR <= LOCAL_SET_SIZE / 2, "the set has room");
+
+/* What goes up to control is policed by kind, so that no flood starves another kind. */
+enum punt_class { PUNT_IKE, PUNT_ARP, PUNT_ICMP, PUNT_NEIGHBOUR, PUNT_ERROR, PUNT_CLASSES };
+
+/* Events that found the ring full. Size: see lcore_event(). */
+struct event_backlog {
+	struct evt *evt;
+	uint32_t size, first, n;
 };
 
 /* policy id -> the SA pair to send through; lcore: rw (CMD_POLICY_SA) */
@@ -60,9 +112,15 @@ struct lcore {
 	uint64_t tsc_hz;
 	uint64_t now_tsc; /* read once per loop */
 	uint32_t sa_in_count, sa_out_count;
+	struct lcore_port port[DP_MAX_PORTS];
+	struct local_set local;
+	uint64_t punt_due[PUNT_CLASSES]; /* TSC: when the next packet of the kind would be due */
+	struct event_backlog backlog;
+	uint32_t bad_spi_s; /* second of the last EVT_BAD_SPI */
 
 	alignas(64) struct lcore_counters count;
 	struct tx_buffer tx[DP_MAX_PORTS];
+	struct tx_buffer to_worker[DP_MAX_WORKERS]; /* hand-over, not yet on the ring */
 	int stop; /* control: rw (atomic), lcore: ro */
 };
 
@@ -72,6 +130,41 @@ static inline void pkt_drop(struct lcore *lc, struct rte_mbuf *pkt, enum drop_re
 	lc->count.drop[reason]++;
 	rte_pktmbuf_free(pkt);
 }
+
+/* ------------------------------------------------------------------------- lcore.c ---------- */
+
+/* Tells control. EVT_ACQUIRE and EVT_BAD_SPI are hints that repeat themselves: they are dropped
+ * while the ring is full. Every other event is kept, in order, until the ring takes it. */
+void lcore_event(struct lcore *lc, const struct evt *evt);
+/* Room for the backlog so that no event is ever lost: one soft and one hard limit for each
+ * direction of each slot, and what one round of commands answers. Commands wait while there is a
+ * backlog, so that no more can come. */
+uint32_t event_backlog_size(uint32_t sa_slots);
+/* Moves the backlog to the ring as far as it goes; true when it is empty. */
+bool lcore_event_flush(struct lcore *lc);
+
+/* Hands a packet to another worker; full rings drop it (handover_full). Sent on when a burst is
+ * full, at the latest at the end of the loop's round. Any stage may call it. ESP inbound: meta as
+ * stage_classify left it. To encrypt: PKT_TO_ENCRYPT and the SPI in slot. */
+void lcore_handover(struct lcore *lc, uint16_t worker, struct rte_mbuf *pkt);
+/* Queues a complete frame for meta.port. */
+void lcore_tx(struct lcore *lc, struct rte_mbuf *frame);
+/* Sends everything that lcore_handover() and lcore_tx() gathered. */
+void lcore_flush(struct lcore *lc);
+
+/* A packet for control, policed; drops and counts it when there are too many. */
+void lcore_punt(struct lcore *lc, struct rte_mbuf *pkt, enum punt_class kind);
+/* Drops a packet (data starts at its IP header) whose sender is to hear why: reason is
+ * DROP_too_big (mtu is what would have fitted) or DROP_ip_ttl. Control sends the ICMP error. */
+void lcore_drop_icmp(struct lcore *lc, struct rte_mbuf *pkt, enum drop_reason reason,
+		     uint16_t mtu);
+
+/* ------------------------------------------------------------------------- loop.c ----------- */
+
+/* Runs until lc->stop; arg is a struct lcore. The signature is rte_eal_remote_launch()'s. */
+int lcore_main(void *arg);
+/* One round of the commands that wait, at most a few. Returns how many there were. */
+unsigned lcore_commands(struct lcore *lc);
 
 /* ------------------------------------------------------------------------- the stages -------
  * Each takes a burst and returns how many packets went on: those are first in pkts, in their old

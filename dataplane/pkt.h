@@ -11,10 +11,16 @@ enum pkt_flags {
 	PKT_FROM_ESP = 1 << 1,	 /* came out of an SA: the inner policy check is done */
 	PKT_LOCAL_OUT = 1 << 2,	 /* made by this gateway (control, ESP): no TTL decrement */
 	PKT_PROTECTED = 1 << 3,	 /* esp_out made it: the outer packet needs no policy */
+	PKT_TO_ENCRYPT = 1 << 4, /* on a hand-over ring: to encrypt; slot holds the pair's SPI */
+	PKT_FRAME = 1 << 5,	 /* data starts at the Ethernet header. Punted: ARP. Injected or
+				  * handed over: complete, to be sent from port */
+	PKT_UNRESOLVED = 1 << 6, /* punted: needs a neighbour, then goes on as a frame */
+	PKT_ERROR = 1 << 7,	 /* punted: dropped, its sender is to hear why by ICMP; slot holds
+				  * the drop reason << 16 | the MTU */
 };
 
 struct pkt_meta {
-	uint32_t slot;	 /* SA slot on the owner lcore, or the next hop index when forwarding */
+	uint32_t slot;	 /* SA slot on the owner lcore; see also pkt_flags */
 	uint8_t port;	 /* port that it came in on, later the one to leave by */
 	uint8_t l3_off;	 /* bytes from the start of data to the IP header */
 	uint8_t l4_off;	 /* bytes from the start of data to the ESP header (inbound) */

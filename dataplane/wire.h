@@ -1,0 +1,139 @@
+/* Reading and writing header fields in packet bytes: network order, no alignment needed, and no
+ * struct laid over the packet. The caller has checked that the bytes are there. */
+#ifndef SHRIKE_DATAPLANE_WIRE_H
+#define SHRIKE_DATAPLANE_WIRE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Offsets in an Ethernet header. */
+enum { ETH_DST = 0, ETH_SRC = 6, ETH_TYPE = 12, ETH_LEN = 14 };
+#define ETHERTYPE_IP4 0x0800
+#define ETHERTYPE_ARP 0x0806
+#define ETHERTYPE_IP6 0x86dd
+
+/* Offsets in an IPv4 header, RFC 791 section 3.1. */
+enum {
+	IP4_VER_IHL = 0,
+	IP4_TOS = 1,
+	IP4_TOTAL = 2,
+	IP4_ID = 4,
+	IP4_FRAG = 6,
+	IP4_TTL = 8,
+	IP4_PROTO = 9,
+	IP4_SUM = 10,
+	IP4_SRC = 12,
+	IP4_DST = 16,
+	IP4_LEN = 20, /* without options */
+};
+#define IP4_DF		0x4000
+#define IP4_MF		0x2000
+#define IP4_OFFSET_MASK 0x1fff
+
+/* Offsets in a UDP header, RFC 768. */
+enum { UDP_SPORT = 0, UDP_DPORT = 2, UDP_LENGTH = 4, UDP_SUM = 6, UDP_LEN = 8 };
+
+/* Offsets in an ICMP header, RFC 792. */
+enum { ICMP_TYPE = 0, ICMP_CODE = 1, ICMP_SUM = 2, ICMP_MTU = 6, ICMP_LEN = 8 };
+
+#define PROTO_ICMP 1
+#define PROTO_TCP  6
+#define PROTO_UDP  17
+#define PROTO_ESP  50
+#define PROTO_SCTP 132
+
+#define PORT_IKE      500
+#define PORT_IKE_NATT 4500
+
+static inline uint16_t load_be16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t load_be32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return __builtin_bswap32(v);
+}
+
+static inline void store_be16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static inline void store_be32(uint8_t *p, uint32_t v)
+{
+	v = __builtin_bswap32(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+static inline unsigned ip4_header_len(const uint8_t *ip)
+{
+	return (ip[IP4_VER_IHL] & 0x0f) * 4u;
+}
+
+/* Any fragment: the first, one in the middle or the last. */
+static inline bool ip4_is_fragment(const uint8_t *ip)
+{
+	return load_be16(ip + IP4_FRAG) & (IP4_MF | IP4_OFFSET_MASK);
+}
+
+/* Adds len bytes to a running one's complement sum (RFC 1071); only the last piece may be odd. */
+static inline uint64_t sum_add(uint64_t sum, const uint8_t *p, unsigned len)
+{
+	uint32_t word;
+
+	for (; len >= 4; p += 4, len -= 4) {
+		memcpy(&word, p, 4);
+		sum += word;
+	}
+	word = 0;
+	memcpy(&word, p, len);
+	return sum + word;
+}
+
+/* The folded sum in the byte order of the packet: ~sum_fold() is stored with memcpy(). */
+static inline uint16_t sum_fold(uint64_t sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+static inline bool ip4_sum_ok(const uint8_t *ip)
+{
+	return sum_fold(sum_add(0, ip, ip4_header_len(ip))) == 0xffff;
+}
+
+/* Computes and stores the header checksum. */
+static inline void ip4_sum_set(uint8_t *ip)
+{
+	uint16_t sum = 0;
+
+	memcpy(ip + IP4_SUM, &sum, 2);
+	sum = (uint16_t)~sum_fold(sum_add(0, ip, ip4_header_len(ip)));
+	memcpy(ip + IP4_SUM, &sum, 2);
+}
+
+/* Lowers the TTL by one and repairs the checksum, RFC 1624 equation 3 (HC' = ~(~HC + ~m + m')). */
+static inline void ip4_ttl_decrement(uint8_t *ip)
+{
+	uint32_t sum = (uint16_t)~load_be16(ip + IP4_SUM);
+	uint16_t old = load_be16(ip + IP4_TTL);
+	uint16_t new = (uint16_t)(old - 0x100);
+
+	sum += (uint16_t)~old;
+	sum += new;
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip[IP4_TTL] = (uint8_t)(new >> 8);
+	store_be16(ip + IP4_SUM, (uint16_t)~sum);
+}
+
+#endif
