@@ -12,7 +12,8 @@ struct dh;
 
 /* Generates a key pair in the group. NULL: group not supported or out of memory. */
 struct dh *dh_new(uint16_t group);
-/* A pair with a given private value (big-endian), for known-answer tests. */
+/* A pair with a given private value (big-endian; X25519: the 32 bytes of RFC 7748), for known-answer
+ * tests. */
 struct dh *dh_new_fixed(uint16_t group, const uint8_t *priv, size_t len);
 void dh_free(struct dh *dh); /* wipes; NULL is fine */
 
