@@ -1,0 +1,131 @@
+#include "config_schema.h"
+
+/* Texts have no length limit here: whoever gives a text its meaning also limits it. */
+#define TEXT(key, type, member)                                                                    \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, 0,     \
+			       CYAML_UNLIMITED)
+#define TEXT_NEEDED(key, type, member)                                                             \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, type, member, 0, CYAML_UNLIMITED)
+#define LIST(key, type, member, entry, max)                                                        \
+	CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, &entry,  \
+			     0, max)
+#define LIST_NEEDED(key, type, member, entry, max)                                                 \
+	CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER, type, member, &entry, 1, max)
+
+static const cyaml_schema_value_t text_entry = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0,
+								    CYAML_UNLIMITED) };
+
+static const cyaml_schema_field_t system_fields[] = {
+	TEXT("control-core", struct raw_system, control_core),
+	CYAML_FIELD_SEQUENCE("worker-cores", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			     struct raw_system, worker_cores, &text_entry, 1, 1024),
+	TEXT("share-core", struct raw_system, share_core),
+	TEXT("hugepages", struct raw_system, hugepages),
+	TEXT("memory", struct raw_system, memory),
+	TEXT("file-prefix", struct raw_system, file_prefix),
+	TEXT("idle", struct raw_system, idle),
+	TEXT("sa-slots", struct raw_system, sa_slots),
+	TEXT("mbufs", struct raw_system, mbufs),
+	TEXT("run-dir", struct raw_system, run_dir),
+	TEXT("stats-file", struct raw_system, stats_file),
+	TEXT("stats-interval", struct raw_system, stats_interval),
+	TEXT("dh-threads", struct raw_system, dh_threads),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t port_fields[] = {
+	TEXT_NEEDED("name", struct raw_port, name),
+	TEXT_NEEDED("device", struct raw_port, device),
+	LIST_NEEDED("addresses", struct raw_port, addresses, text_entry, 1024),
+	TEXT("mtu", struct raw_port, mtu),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t route_fields[] = {
+	TEXT_NEEDED("to", struct raw_route, to),
+	TEXT("via", struct raw_route, via),
+	TEXT("port", struct raw_route, port),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t secret_fields[] = {
+	TEXT_NEEDED("name", struct raw_secret, name),
+	TEXT_NEEDED("file", struct raw_secret, file),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t policy_fields[] = {
+	TEXT_NEEDED("action", struct raw_policy, action),
+	TEXT("local", struct raw_policy, local),
+	TEXT("remote", struct raw_policy, remote),
+	TEXT("protocol", struct raw_policy, protocol),
+	TEXT("local-port", struct raw_policy, local_port),
+	TEXT("remote-port", struct raw_policy, remote_port),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t child_fields[] = {
+	TEXT_NEEDED("name", struct raw_child, name),
+	LIST_NEEDED("local", struct raw_child, local, text_entry, 1024),
+	LIST_NEEDED("remote", struct raw_child, remote, text_entry, 1024),
+	TEXT("protocol", struct raw_child, protocol),
+	TEXT("local-port", struct raw_child, local_port),
+	TEXT("remote-port", struct raw_child, remote_port),
+	LIST_NEEDED("proposals", struct raw_child, proposals, text_entry, 256),
+	TEXT("mode", struct raw_child, mode),
+	TEXT("lifetime", struct raw_child, lifetime),
+	TEXT("lifetime-bytes", struct raw_child, lifetime_bytes),
+	TEXT("rekey-margin", struct raw_child, rekey_margin),
+	TEXT("start", struct raw_child, start),
+	TEXT("replay-window", struct raw_child, replay_window),
+	TEXT("df", struct raw_child, df),
+	TEXT("copy-dscp", struct raw_child, copy_dscp),
+	TEXT("pairs", struct raw_child, pairs),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t child_entry = { CYAML_VALUE_MAPPING(
+	CYAML_FLAG_DEFAULT, struct raw_child, child_fields) };
+
+static const cyaml_schema_field_t peer_fields[] = {
+	TEXT_NEEDED("name", struct raw_peer, name),
+	TEXT_NEEDED("local", struct raw_peer, local),
+	TEXT_NEEDED("remote", struct raw_peer, remote),
+	TEXT("local-id", struct raw_peer, local_id),
+	TEXT("remote-id", struct raw_peer, remote_id),
+	TEXT_NEEDED("secret", struct raw_peer, secret),
+	LIST_NEEDED("proposals", struct raw_peer, proposals, text_entry, 256),
+	TEXT("lifetime", struct raw_peer, lifetime),
+	TEXT("rekey-margin", struct raw_peer, rekey_margin),
+	TEXT("dpd", struct raw_peer, dpd),
+	TEXT("encapsulation", struct raw_peer, encapsulation),
+	TEXT("retries", struct raw_peer, retries),
+	TEXT("retry-interval", struct raw_peer, retry_interval),
+	LIST("children", struct raw_peer, children, child_entry, 65536),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t port_entry = { CYAML_VALUE_MAPPING(
+	CYAML_FLAG_DEFAULT, struct raw_port, port_fields) };
+static const cyaml_schema_value_t route_entry = { CYAML_VALUE_MAPPING(
+	CYAML_FLAG_DEFAULT, struct raw_route, route_fields) };
+static const cyaml_schema_value_t secret_entry = { CYAML_VALUE_MAPPING(
+	CYAML_FLAG_DEFAULT, struct raw_secret, secret_fields) };
+static const cyaml_schema_value_t policy_entry = { CYAML_VALUE_MAPPING(
+	CYAML_FLAG_DEFAULT, struct raw_policy, policy_fields) };
+static const cyaml_schema_value_t peer_entry = { CYAML_VALUE_MAPPING(
+	CYAML_FLAG_DEFAULT, struct raw_peer, peer_fields) };
+
+static const cyaml_schema_field_t top_fields[] = {
+	CYAML_FIELD_MAPPING("system", CYAML_FLAG_OPTIONAL, struct raw_config, system,
+			    system_fields),
+	LIST_NEEDED("ports", struct raw_config, ports, port_entry, 1024),
+	LIST("routes", struct raw_config, routes, route_entry, 65536),
+	LIST("secrets", struct raw_config, secrets, secret_entry, 65536),
+	LIST("policies", struct raw_config, policies, policy_entry, 65536),
+	LIST("peers", struct raw_config, peers, peer_entry, 65536),
+	CYAML_FIELD_END,
+};
+
+const cyaml_schema_value_t config_schema = { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER,
+								 struct raw_config, top_fields) };

@@ -1,0 +1,65 @@
+/* The shape of the configuration file: what libcyaml loads it into. Every scalar stays text here;
+ * config_check.c gives it a meaning. Absent keys are NULL or empty lists. */
+#ifndef SHRIKE_CONFIG_SCHEMA_H
+#define SHRIKE_CONFIG_SCHEMA_H
+
+#include <cyaml/cyaml.h>
+
+struct raw_system {
+	char *control_core;
+	char **worker_cores;
+	unsigned worker_cores_count;
+	char *share_core, *hugepages, *memory, *file_prefix, *idle, *sa_slots, *mbufs;
+	char *run_dir, *stats_file, *stats_interval, *dh_threads;
+};
+
+struct raw_port {
+	char *name, *device, *mtu;
+	char **addresses;
+	unsigned addresses_count;
+};
+
+struct raw_route {
+	char *to, *via, *port;
+};
+
+struct raw_secret {
+	char *name, *file;
+};
+
+struct raw_policy {
+	char *action, *local, *remote, *protocol, *local_port, *remote_port;
+};
+
+struct raw_child {
+	char *name;
+	char **local, **remote, **proposals;
+	unsigned local_count, remote_count, proposals_count;
+	char *mode, *protocol, *local_port, *remote_port;
+	char *lifetime, *lifetime_bytes, *rekey_margin, *start, *replay_window, *df, *copy_dscp;
+	char *pairs;
+};
+
+struct raw_peer {
+	char *name, *local, *remote, *local_id, *remote_id, *secret;
+	char **proposals;
+	unsigned proposals_count;
+	char *lifetime, *rekey_margin, *dpd, *encapsulation, *retries, *retry_interval;
+	struct raw_child *children;
+	unsigned children_count;
+};
+
+struct raw_config {
+	struct raw_system system;
+	struct raw_port *ports;
+	struct raw_route *routes;
+	struct raw_secret *secrets;
+	struct raw_policy *policies;
+	struct raw_peer *peers;
+	unsigned ports_count, routes_count, secrets_count, policies_count, peers_count;
+};
+
+/* The whole document: a mapping into struct raw_config. */
+extern const cyaml_schema_value_t config_schema;
+
+#endif

@@ -1,0 +1,175 @@
+/* Pre-shared keys from files of their own. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config_check.h"
+#include "secret.h"
+
+#define PSK_MAX	  1024 /* bytes of the file */
+#define PSK_SHORT 16   /* below this many bytes an attacker who sees one exchange may guess it */
+
+/* Opens the file when nobody else can read it; -1 after a report. */
+static int secret_open(struct check *c, struct where w, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0) {
+		check_error(c, w, "secret file %s: %s", path, strerror(errno));
+		return -1;
+	}
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		check_error(c, w, "secret file %s is not a regular file", path);
+	else if ((st.st_mode & 07777) != 0600 && (st.st_mode & 07777) != 0400)
+		check_error(c, w, "secret file %s has mode %04o: it must be 0600 or 0400", path,
+			    (unsigned)(st.st_mode & 07777));
+	else if (st.st_uid != geteuid() && st.st_uid != 0)
+		check_error(c, w, "secret file %s belongs to user %u: it must belong to us or root",
+			    path, (unsigned)st.st_uid);
+	else if (st.st_size > PSK_MAX)
+		check_error(c, w, "secret file %s is longer than %d bytes", path, PSK_MAX);
+	else
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int hex_digit(uint8_t ch)
+{
+	return ch >= '0' && ch <= '9' ? ch - '0' :
+	       ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 :
+	       ch >= 'A' && ch <= 'F' ? ch - 'A' + 10 :
+					-1;
+}
+
+/* "0x" and an even number of hex digits, in place; the new length, or 0 when it is not hex. */
+static size_t secret_unhex(uint8_t *key, size_t len)
+{
+	if (len < 4 || len % 2 != 0)
+		return 0;
+	for (size_t i = 2; i < len; i += 2) {
+		int hi = hex_digit(key[i]), lo = hex_digit(key[i + 1]);
+		if (hi < 0 || lo < 0)
+			return 0;
+		key[i / 2 - 1] = (uint8_t)(hi << 4 | lo);
+	}
+	return len / 2 - 1;
+}
+
+/* What the file's bytes mean: the key's length in place, 0 after a report. */
+static size_t secret_meaning(struct check *c, struct where w, const char *path, uint8_t *key,
+			     size_t len)
+{
+	if (len > 0 && key[len - 1] == '\n')
+		len -= len > 1 && key[len - 2] == '\r' ? 2 : 1;
+	if (len == 0) {
+		check_error(c, w, "secret file %s is empty", path);
+		return 0;
+	}
+	if (memchr(key, '\n', len)) {
+		check_error(c, w, "secret file %s has more than one line", path);
+		return 0;
+	}
+	if (len >= 2 && key[0] == '0' && (key[1] == 'x' || key[1] == 'X')) {
+		len = secret_unhex(key, len);
+		if (len == 0)
+			check_error(c, w,
+				    "secret file %s begins with 0x, so it must go on with an even "
+				    "number of hex digits",
+				    path);
+	} else if (key[len - 1] == ' ' || key[len - 1] == '\t') {
+		check_warn(c, w, "secret file %s ends in a blank, which is part of the secret",
+			   path);
+	}
+	if (len > 0 && len < PSK_SHORT)
+		check_warn(c, w,
+			   "secret file %s holds only %zu bytes: whoever records one exchange can "
+			   "try all of those",
+			   path, len);
+	return len;
+}
+
+static void secret_read(struct check *c, struct where w, const char *path,
+			struct secret_entry *entry)
+{
+	uint8_t *buf = secret_alloc(PSK_MAX + 1);
+	int fd = secret_open(c, w, path);
+	size_t len = 0;
+	ssize_t n;
+
+	if (fd < 0 || !buf)
+		goto out;
+	while (len < PSK_MAX + 1 && (n = read(fd, buf + len, PSK_MAX + 1 - len)) > 0)
+		len += (size_t)n;
+	if (len > PSK_MAX) {
+		check_error(c, w, "secret file %s is longer than %d bytes", path, PSK_MAX);
+		goto out;
+	}
+	len = secret_meaning(c, w, path, buf, len);
+	if (len == 0)
+		goto out;
+	entry->key = secret_alloc(len);
+	if (!entry->key)
+		goto out;
+	memcpy(entry->key, buf, len);
+	entry->len = len;
+out:
+	if (fd >= 0)
+		close(fd);
+	secret_free(buf, PSK_MAX + 1);
+}
+
+static int secret_cmp(const void *a, const void *b)
+{
+	const struct secret_entry *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+void check_secrets(struct check *c)
+{
+	size_t n = c->raw->secrets_count;
+	const char **names = calloc(n + 1, sizeof(*names));
+
+	c->secrets = calloc(n + 1, sizeof(*c->secrets));
+	if (!names || !c->secrets)
+		abort();
+	for (unsigned i = 0; i < n; i++) {
+		const struct raw_secret *raw = &c->raw->secrets[i];
+		struct where w = where_at("secrets[%u]", i);
+		char name[IKE_NAME_LEN], path[2 * CONFIG_PATH_MAX];
+
+		names[i] = c->secrets[i].name = raw->name;
+		check_name(c, where_key(w, "name"), raw->name, name, sizeof(name));
+		if (strlen(raw->file) >= CONFIG_PATH_MAX) {
+			check_error(c, where_key(w, "file"), "the file's name is too long");
+			continue;
+		}
+		snprintf(path, sizeof(path), "%s%s", raw->file[0] == '/' ? "" : c->dir, raw->file);
+		secret_read(c, where_key(w, "file"), path, &c->secrets[i]);
+	}
+	check_unique(c, "secrets", names, n);
+	qsort(c->secrets, n, sizeof(*c->secrets), secret_cmp);
+	free(names);
+}
+
+struct secret_entry *check_find_secret(struct check *c, const char *name)
+{
+	struct secret_entry key = { .name = name };
+
+	return bsearch(&key, c->secrets, c->raw->secrets_count, sizeof(key), secret_cmp);
+}
+
+void check_free_secrets(struct check *c)
+{
+	if (!c->secrets)
+		return;
+	for (unsigned i = 0; i < c->raw->secrets_count; i++)
+		secret_free(c->secrets[i].key, c->secrets[i].len);
+	free(c->secrets);
+}
