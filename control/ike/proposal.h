@@ -38,7 +38,8 @@ struct esp_policy {
 	uint64_t life_kb;
 };
 
-/* Adds the SA payload with one proposal and a transform each. */
+/* Adds the SA payload with one proposal and a transform each. Nothing to offer (n == 0, or in phase 2
+ * no transform of p->group) makes msg_finish() fail. */
 void ike_offer_write(struct msgbuf *m, const struct ike_transform *t, unsigned n, uint16_t auth,
 		     uint32_t life_s, uint64_t life_kb);
 /* Phase 2: one ESP proposal with our SPI; only transforms of p->group. */
@@ -65,5 +66,8 @@ int ike_answer_check(const struct sa_payload *offer, const struct sa_payload *an
 		     struct ike_choice *out, char *why, size_t why_size);
 int esp_answer_check(const struct sa_payload *offer, const struct sa_payload *answer,
 		     struct esp_choice *out, char *why, size_t why_size);
+/* After esp_answer_check(): the number on the wire does not tell SHA-256 truncated at 96 bits from 128;
+ * the policy that the offer was written from does. */
+void esp_answer_resolve(const struct esp_policy *p, struct esp_choice *c);
 
 #endif

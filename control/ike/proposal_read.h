@@ -1,0 +1,64 @@
+/* Inside proposal_*.c: what an offered transform says, and how it differs from one of ours. */
+#ifndef SHRIKE_IKE_PROPOSAL_READ_H
+#define SHRIKE_IKE_PROPOSAL_READ_H
+
+#include "proposal.h"
+
+struct life {
+	uint16_t type; /* the last Life Type, 0 = none yet */
+	uint32_t s;    /* the shortest of its kind, 0 = not given */
+	uint64_t kb;
+};
+
+/* Numbers as on the wire, so that values that we do not know can still be named. */
+struct ike_seen {
+	uint16_t encr, hash, group, auth;
+	uint16_t key_bits; /* the cipher's own where the attribute is absent */
+	struct life life;
+};
+
+struct esp_seen {
+	uint8_t encr;
+	uint16_t integ, group, encap; /* 0 = absent */
+	uint16_t key_bits;
+	bool esn;
+	struct life life;
+	uint32_t spi;
+};
+
+/* 0, or -ENOTSUP with a reason why no choice of ours can make this transform acceptable. */
+int ike_transform_read(const struct proposal *pr, const struct transform *t, struct ike_seen *out,
+		       char *why, size_t why_size);
+int esp_transform_read(const struct proposal *pr, const struct transform *t, struct esp_seen *out,
+		       char *why, size_t why_size);
+
+/* A list of attributes that differ, as text. */
+struct diff {
+	unsigned n;
+	char names[64], peer[128], ours[128];
+};
+
+void diff_add(struct diff *d, const char *name, const char *peer, const char *ours);
+
+/* The best near miss so far. */
+struct closest {
+	unsigned distance; /* attributes that differ; UINT_MAX = nothing seen */
+	char text[448];
+};
+
+/* Takes d for this transform (0-based positions) when it is nearer than what was seen. */
+void closest_diff(struct closest *c, const struct diff *d, unsigned proposal, unsigned transform);
+/* Takes a reason, which is further away than any difference. */
+void closest_reason(struct closest *c, const char *reason, unsigned proposal, unsigned transform);
+
+/* True when another proposal has the same number: both protocols would be wanted at once. */
+bool proposal_is_bundle(const struct sa_payload *offer, unsigned proposal);
+
+/* Where the answer stands in the offer (indices). 0, or -EBADMSG with why. */
+int answer_find(const struct sa_payload *offer, const struct sa_payload *answer, unsigned *proposal,
+		unsigned *transform, char *why, size_t why_size);
+
+const char *encr_text(enum encr_alg a, uint16_t number, uint16_t key_bits, char *buf, size_t size);
+const char *group_text(uint16_t group, char *buf, size_t size);
+
+#endif

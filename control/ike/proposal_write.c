@@ -1,0 +1,194 @@
+/* Writing offers and answers, and finding the answer in the offer. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "proposal_read.h"
+
+#define ATTR_BASIC 0x8000
+
+/* Where a nested structure began, so that its length can be set at its end. */
+static size_t nested_open(struct msgbuf *m, uint8_t next)
+{
+	size_t at = m->len;
+
+	msg_put_u8(m, next);
+	msg_put_u8(m, 0);
+	msg_put_u16(m, 0);
+	return at;
+}
+
+static void nested_close(struct msgbuf *m, size_t at)
+{
+	if (!m->overflow)
+		put_u16(m->buf + at + 2, (uint16_t)(m->len - at));
+}
+
+static void sa_open(struct msgbuf *m)
+{
+	msg_open(m, PL_SA);
+	msg_put_u32(m, DOI_IPSEC);
+	msg_put_u32(m, SIT_IDENTITY_ONLY);
+}
+
+/* The only proposal of a payload. spi 0: none. */
+static size_t proposal_open(struct msgbuf *m, uint8_t num, uint8_t proto, uint32_t spi, unsigned n)
+{
+	size_t at = nested_open(m, PL_NONE);
+
+	msg_put_u8(m, num);
+	msg_put_u8(m, proto);
+	msg_put_u8(m, spi ? 4 : 0);
+	msg_put_u8(m, (uint8_t)n);
+	if (spi)
+		msg_put_u32(m, spi);
+	return at;
+}
+
+static size_t transform_open(struct msgbuf *m, unsigned k, unsigned n, uint8_t id)
+{
+	size_t at = nested_open(m, k + 1 < n ? PL_TRANSFORM : PL_NONE);
+
+	msg_put_u8(m, (uint8_t)(k + 1));
+	msg_put_u8(m, id);
+	msg_put_u16(m, 0);
+	return at;
+}
+
+static void put_attr(struct msgbuf *m, uint16_t type, uint16_t value)
+{
+	msg_put_u16(m, ATTR_BASIC | type);
+	msg_put_u16(m, value);
+}
+
+/* A life duration as small as it goes: basic, or 4 or 8 bytes. */
+static void put_life(struct msgbuf *m, uint16_t type_attr, uint16_t type, uint64_t value)
+{
+	uint16_t duration_attr = type_attr + 1;
+
+	if (value == 0)
+		return;
+	put_attr(m, type_attr, type);
+	if (value <= UINT16_MAX) {
+		put_attr(m, duration_attr, (uint16_t)value);
+		return;
+	}
+	msg_put_u16(m, duration_attr);
+	msg_put_u16(m, value <= UINT32_MAX ? 4 : 8);
+	if (value > UINT32_MAX)
+		msg_put_u32(m, (uint32_t)(value >> 32));
+	msg_put_u32(m, (uint32_t)value);
+}
+
+_Static_assert(ATTR_LIFE_DURATION == ATTR_LIFE_TYPE + 1, "put_life() relies on it");
+_Static_assert(IPSEC_LIFE_DURATION == IPSEC_LIFE_TYPE + 1, "put_life() relies on it");
+
+void ike_offer_write(struct msgbuf *m, const struct ike_transform *t, unsigned n, uint16_t auth,
+		     uint32_t life_s, uint64_t life_kb)
+{
+	if (n == 0 || n > IKE_MAX_TRANSFORMS) {
+		m->overflow = true;
+		return;
+	}
+	sa_open(m);
+	size_t proposal = proposal_open(m, 1, PROTO_ISAKMP, 0, n);
+	for (unsigned k = 0; k < n; k++) {
+		size_t at = transform_open(m, k, n, TRANSFORM_KEY_IKE);
+		put_attr(m, ATTR_ENCR, encr_info(t[k].encr)->ike_id);
+		if (encr_info(t[k].encr)->has_key_len)
+			put_attr(m, ATTR_KEY_LENGTH, t[k].key_bits);
+		put_attr(m, ATTR_HASH, hash_info(t[k].hash)->ike_id);
+		put_attr(m, ATTR_GROUP, t[k].group);
+		put_attr(m, ATTR_AUTH, auth);
+		put_life(m, ATTR_LIFE_TYPE, LIFE_SECONDS, life_s);
+		put_life(m, ATTR_LIFE_TYPE, LIFE_KILOBYTES, life_kb);
+		nested_close(m, at);
+	}
+	nested_close(m, proposal);
+	msg_close(m);
+}
+
+static void esp_transform_write(struct msgbuf *m, const struct esp_policy *p,
+				const struct esp_transform *t, unsigned k, unsigned n)
+{
+	size_t at = transform_open(m, k, n, encr_info(t->encr)->esp_id);
+
+	put_attr(m, IPSEC_MODE, p->encap);
+	if (encr_info(t->encr)->has_key_len)
+		put_attr(m, IPSEC_KEY_LENGTH, t->key_bits);
+	if (t->integ != INTEG_NONE)
+		put_attr(m, IPSEC_AUTH, integ_info(t->integ)->attr_id);
+	if (t->group)
+		put_attr(m, IPSEC_GROUP, t->group);
+	if (t->esn)
+		put_attr(m, IPSEC_ESN, 1);
+	put_life(m, IPSEC_LIFE_TYPE, LIFE_SECONDS, p->life_s);
+	put_life(m, IPSEC_LIFE_TYPE, LIFE_KILOBYTES, p->life_kb);
+	nested_close(m, at);
+}
+
+void esp_offer_write(struct msgbuf *m, const struct esp_policy *p, uint32_t spi)
+{
+	unsigned n = 0, k = 0;
+
+	for (unsigned i = 0; i < p->n; i++)
+		n += p->t[i].group == p->group;
+	if (n == 0 || n > IKE_MAX_TRANSFORMS || spi == 0) {
+		m->overflow = true;
+		return;
+	}
+	sa_open(m);
+	size_t proposal = proposal_open(m, 1, PROTO_ESP, spi, n);
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->t[i].group == p->group)
+			esp_transform_write(m, p, &p->t[i], k++, n);
+	nested_close(m, proposal);
+	msg_close(m);
+}
+
+void answer_write(struct msgbuf *m, const struct sa_payload *offer, unsigned proposal,
+		  unsigned transform, uint32_t spi)
+{
+	const struct proposal *pr = &offer->proposals[proposal];
+	struct view raw = offer->transforms[transform].raw;
+
+	sa_open(m);
+	size_t at = proposal_open(m, pr->num, pr->proto, spi, 1);
+	msg_put_u8(m, PL_NONE); /* all but the link to the next transform is the offer's */
+	msg_put(m, raw.p + 1, raw.len - 1);
+	nested_close(m, at);
+	msg_close(m);
+}
+
+/* Equal but for the link to the next one. */
+static bool transform_same(const struct transform *a, const struct transform *b)
+{
+	return a->raw.len == b->raw.len && memcmp(a->raw.p + 1, b->raw.p + 1, a->raw.len - 1) == 0;
+}
+
+int answer_find(const struct sa_payload *offer, const struct sa_payload *answer, unsigned *proposal,
+		unsigned *transform, char *why, size_t why_size)
+{
+	if (answer->n_proposals != 1 || answer->n_transforms != 1) {
+		snprintf(why, why_size, "the answer holds %u proposals and %u transforms instead of one",
+			 answer->n_proposals, answer->n_transforms);
+		return -EBADMSG;
+	}
+	for (unsigned p = 0; p < offer->n_proposals; p++) {
+		const struct proposal *pr = &offer->proposals[p];
+		if (pr->num != answer->proposals[0].num || pr->proto != answer->proposals[0].proto)
+			continue;
+		for (unsigned i = pr->first; i < pr->first + pr->n_transforms; i++) {
+			if (!transform_same(&offer->transforms[i], &answer->transforms[0]))
+				continue;
+			*proposal = p;
+			*transform = i;
+			return 0;
+		}
+	}
+	snprintf(why, why_size,
+		 "the answer (proposal %u, transform %u) is not one of our offers as we sent them",
+		 answer->proposals[0].num, answer->transforms[0].num);
+	return -EBADMSG;
+}
