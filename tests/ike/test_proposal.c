@@ -1,0 +1,541 @@
+/* Offers, choices and answers. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proposal.h"
+
+struct sa_msg {
+	uint8_t buf[2048];
+	struct msgbuf m;
+	struct payload_list list;
+	struct sa_payload *sa;
+	char why[256];
+};
+
+static void sa_begin(struct sa_msg *s)
+{
+	struct isakmp_hdr h = { .version = ISAKMP_VERSION, .exchange = EXCH_QUICK };
+
+	memset(s, 0, sizeof(*s));
+	msg_begin(&s->m, s->buf, sizeof(s->buf), &h);
+}
+
+/* Parses what was written. */
+static void sa_end(struct sa_msg *s)
+{
+	const char *why = "";
+	int len = msg_finish(&s->m);
+
+	cr_assert_gt(len, 0);
+	cr_assert_eq(payload_list_parse(s->buf[16], s->buf + 28, (size_t)len - 28, &s->list, &why), 0,
+		     "%s", why);
+	s->sa = calloc(1, sizeof(*s->sa));
+	cr_assert_eq(sa_payload_parse(payload_find(&s->list, PL_SA, 0)->body, s->sa, &why), 0, "%s",
+		     why);
+}
+
+static void sa_free(struct sa_msg *s)
+{
+	free(s->sa);
+}
+
+/* A transform by hand: attributes as (type, value) pairs, basic. */
+struct hand_attr {
+	uint16_t type, value;
+};
+
+static void hand_sa(struct sa_msg *s, uint8_t proto, uint8_t id, uint32_t spi,
+		    const struct hand_attr *a, unsigned n)
+{
+	sa_begin(s);
+	msg_open(&s->m, PL_SA);
+	msg_put_u32(&s->m, DOI_IPSEC);
+	msg_put_u32(&s->m, SIT_IDENTITY_ONLY);
+	unsigned spi_len = spi ? 4 : 0, tlen = 8 + 4 * n;
+	msg_put_u16(&s->m, 0);
+	msg_put_u16(&s->m, (uint16_t)(8 + spi_len + tlen));
+	msg_put_u8(&s->m, 1);
+	msg_put_u8(&s->m, proto);
+	msg_put_u8(&s->m, (uint8_t)spi_len);
+	msg_put_u8(&s->m, 1);
+	if (spi)
+		msg_put_u32(&s->m, spi);
+	msg_put_u16(&s->m, 0);
+	msg_put_u16(&s->m, (uint16_t)tlen);
+	msg_put_u8(&s->m, 1);
+	msg_put_u8(&s->m, id);
+	msg_put_u16(&s->m, 0);
+	for (unsigned i = 0; i < n; i++) {
+		msg_put_u16(&s->m, 0x8000 | a[i].type);
+		msg_put_u16(&s->m, a[i].value);
+	}
+	msg_close(&s->m);
+	sa_end(s);
+}
+
+#define HAND(s, proto, id, spi, ...)                                                               \
+	do {                                                                                       \
+		static const struct hand_attr attrs_[] = { __VA_ARGS__ };                          \
+		hand_sa(s, proto, id, spi, attrs_, sizeof(attrs_) / sizeof(attrs_[0]));            \
+	} while (0)
+
+static const struct ike_transform aes256 = { ENCR_AES_CBC, 256, HASH_SHA256, 14 };
+static const struct ike_transform aes128 = { ENCR_AES_CBC, 128, HASH_SHA256, 14 };
+static const struct ike_transform tdes = { ENCR_3DES, 192, HASH_SHA1, 2 };
+
+static const struct esp_transform gcm128 = { ENCR_AES_GCM_16, 128, INTEG_NONE, 0, false };
+static const struct esp_transform cbc256 = { ENCR_AES_CBC, 256, INTEG_HMAC_SHA256_128, 0, false };
+
+Test(proposal, phase1_round_trip)
+{
+	const struct ike_transform t[] = { aes256, aes128, tdes };
+	struct sa_msg offer, answer;
+	struct ike_choice c;
+
+	sa_begin(&offer);
+	ike_offer_write(&offer.m, t, 3, AUTH_PSK, 14400, 5000000000);
+	sa_end(&offer);
+	cr_assert_eq(offer.sa->n_transforms, 3);
+
+	/* our order decides, not the peer's */
+	const struct ike_transform ours[] = { tdes, aes256 };
+	cr_assert_eq(ike_offer_select(offer.sa, ours, 2, AUTH_PSK, &c, offer.why, 256), 0);
+	cr_assert_eq(c.transform, 2);
+	cr_assert_eq(c.t.encr, ENCR_3DES);
+	cr_assert_eq(c.t.key_bits, 192);
+	cr_assert_eq(c.life_s, 14400);
+	cr_assert_eq(c.life_kb, 5000000000);
+
+	sa_begin(&answer);
+	answer_write(&answer.m, offer.sa, c.proposal, c.transform, 0);
+	sa_end(&answer);
+	memset(&c, 0, sizeof(c));
+	cr_assert_eq(ike_answer_check(offer.sa, answer.sa, &c, offer.why, 256), 0, "%s", offer.why);
+	cr_assert_eq(c.transform, 2);
+	cr_assert_eq(c.t.encr, ENCR_3DES);
+	cr_assert_eq(c.auth, AUTH_PSK);
+	sa_free(&offer);
+	sa_free(&answer);
+}
+
+Test(proposal, answer_is_the_offer_byte_for_byte)
+{
+	const struct ike_transform t[] = { aes256, aes128 };
+	struct sa_msg offer, answer;
+	struct ike_choice c;
+
+	sa_begin(&offer);
+	ike_offer_write(&offer.m, t, 2, AUTH_PSK, 86400, 0);
+	sa_end(&offer);
+	sa_begin(&answer);
+	answer_write(&answer.m, offer.sa, 0, 1, 0);
+	sa_end(&answer);
+	const struct view a = answer.sa->transforms[0].raw, o = offer.sa->transforms[1].raw;
+	cr_assert_eq(a.len, o.len);
+	cr_assert_arr_eq(a.p, o.p, a.len);
+
+	/* any changed byte of number, id, reserved or attributes makes it another transform */
+	for (size_t i = 4; i < a.len; i++) {
+		size_t at = (size_t)(a.p - answer.buf) + i;
+		const char *why;
+		answer.buf[at] ^= 1;
+		int rc = sa_payload_parse(answer.sa->body, answer.sa, &why);
+		if (rc == 0)
+			rc = ike_answer_check(offer.sa, answer.sa, &c, answer.why, 256);
+		cr_assert_eq(rc, -EBADMSG, "byte %zu", i);
+		answer.buf[at] ^= 1;
+	}
+	sa_free(&offer);
+	sa_free(&answer);
+}
+
+Test(proposal, answer_with_two_transforms_is_refused)
+{
+	const struct ike_transform t[] = { aes256, aes128 };
+	struct sa_msg offer;
+	struct ike_choice c;
+
+	sa_begin(&offer);
+	ike_offer_write(&offer.m, t, 2, AUTH_PSK, 86400, 0);
+	sa_end(&offer);
+	cr_assert_eq(ike_answer_check(offer.sa, offer.sa, &c, offer.why, 256), -EBADMSG);
+	cr_assert(strstr(offer.why, "2 transforms"), "%s", offer.why);
+	sa_free(&offer);
+}
+
+Test(proposal, closest_offer_is_named)
+{
+	const struct ike_transform t[] = { tdes, { ENCR_AES_CBC, 128, HASH_SHA1, 2 },
+					   { ENCR_AES_CBC, 256, HASH_SHA256, 2 } };
+	struct sa_msg offer;
+	struct ike_choice c;
+
+	sa_begin(&offer);
+	ike_offer_write(&offer.m, t, 3, AUTH_PSK, 86400, 0);
+	sa_end(&offer);
+	cr_assert_eq(ike_offer_select(offer.sa, &aes256, 1, AUTH_PSK, &c, offer.why, 256), -ENOENT);
+	cr_assert_str_eq(offer.why, "offer 1, transform 3: only GROUP differs: peer modp1024, ours "
+				    "modp2048");
+	cr_assert_eq(ike_offer_select(offer.sa, &t[1], 1, AUTH_RSA_SIG, &c, offer.why, 256), -ENOENT);
+	cr_assert_str_eq(offer.why, "offer 1, transform 2: only AUTH differs: peer pre-shared key, "
+				    "ours RSA signatures");
+	cr_assert_eq(ike_offer_select(offer.sa, &aes128, 1, AUTH_PSK, &c, offer.why, 256), -ENOENT);
+	cr_assert_str_eq(offer.why, "offer 1, transform 2: HASH, GROUP differ: peer sha1, modp1024, "
+				    "ours sha256, modp2048");
+	cr_assert_eq(ike_offer_select(offer.sa, t, 0, AUTH_PSK, &c, offer.why, 256), -ENOENT);
+	sa_free(&offer);
+}
+
+Test(proposal, unknown_numbers_are_still_named)
+{
+	struct sa_msg s;
+	struct ike_choice c;
+
+	HAND(&s, PROTO_ISAKMP, 1, 0, { ATTR_ENCR, 65001 }, { ATTR_HASH, 4 }, { ATTR_GROUP, 14 },
+	     { ATTR_AUTH, 1 });
+	cr_assert_eq(ike_offer_select(s.sa, &aes256, 1, AUTH_PSK, &c, s.why, 256), -ENOENT);
+	cr_assert(strstr(s.why, "only ENCR differs: peer encryption 65001"), "%s", s.why);
+	sa_free(&s);
+}
+
+/* Ways in which a phase 1 transform is not acceptable whatever we have. */
+Test(proposal, phase1_transforms_that_are_never_acceptable)
+{
+	static const struct {
+		struct hand_attr a[6];
+		const char *why;
+	} cases[] = {
+		{ { { ATTR_ENCR, 7 }, { ATTR_HASH, 4 }, { ATTR_GROUP, 14 }, { ATTR_AUTH, 1 },
+		    { ATTR_KEY_LENGTH, 256 }, { ATTR_PRF, 1 } }, "attribute 13 is not known" },
+		{ { { ATTR_ENCR, 7 }, { ATTR_HASH, 4 }, { ATTR_GROUP, 14 }, { ATTR_AUTH, 1 },
+		    { ATTR_KEY_LENGTH, 256 }, { ATTR_HASH, 4 } }, "HASH is given twice" },
+		{ { { ATTR_ENCR, 7 }, { ATTR_HASH, 4 }, { ATTR_GROUP, 14 }, { ATTR_AUTH, 1 },
+		    { ATTR_KEY_LENGTH, 256 }, { ATTR_LIFE_DURATION, 60 } }, "no life type" },
+		{ { { ATTR_ENCR, 7 }, { ATTR_HASH, 4 }, { ATTR_GROUP, 14 }, { ATTR_AUTH, 1 },
+		    { ATTR_KEY_LENGTH, 256 }, { ATTR_LIFE_TYPE, 3 } }, "neither seconds" },
+		{ { { ATTR_ENCR, 7 }, { ATTR_HASH, 4 }, { ATTR_LIFE_TYPE, 1 }, { ATTR_AUTH, 1 },
+		    { ATTR_KEY_LENGTH, 256 }, { ATTR_LIFE_DURATION, 60 } }, "GROUP is missing" },
+		{ { { ATTR_ENCR, 5 }, { ATTR_HASH, 2 }, { ATTR_GROUP, 2 }, { ATTR_AUTH, 1 },
+		    { ATTR_KEY_LENGTH, 192 }, { ATTR_LIFE_TYPE, 1 } }, "Key Length is not allowed" },
+	};
+	const struct ike_transform ours[] = { aes256, tdes };
+	struct ike_choice c;
+	struct sa_msg s;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		hand_sa(&s, PROTO_ISAKMP, 1, 0, cases[i].a, 6);
+		cr_assert_eq(ike_offer_select(s.sa, ours, 2, AUTH_PSK, &c, s.why, 256), -ENOENT);
+		cr_assert(strstr(s.why, cases[i].why), "%s", s.why);
+		sa_free(&s);
+	}
+}
+
+Test(pitfall, p06_aes_without_key_length_means_128)
+{
+	const struct ike_transform ours[] = { aes256, aes128 };
+	struct ike_choice c;
+	struct sa_msg s;
+
+	HAND(&s, PROTO_ISAKMP, 1, 0, { ATTR_ENCR, 7 }, { ATTR_HASH, 4 }, { ATTR_GROUP, 14 },
+	     { ATTR_AUTH, 1 });
+	cr_assert_eq(ike_offer_select(s.sa, ours, 2, AUTH_PSK, &c, s.why, 256), 0, "%s", s.why);
+	cr_assert_eq(c.t.key_bits, 128);
+	cr_assert_eq(c.life_s, 0);
+	sa_free(&s);
+}
+
+Test(pitfall, p06_3des_with_key_length_is_invalid)
+{
+	const struct esp_transform t = { ENCR_3DES, 192, INTEG_HMAC_SHA1_96, 0, false };
+	const struct esp_policy p = { .t = &t, .n = 1, .encap = ENCAP_TUNNEL };
+	struct esp_choice c;
+	struct sa_msg s;
+
+	HAND(&s, PROTO_ESP, 3, 0x1000, { IPSEC_MODE, 1 }, { IPSEC_AUTH, 2 },
+	     { IPSEC_KEY_LENGTH, 192 });
+	cr_assert_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), -ENOENT);
+	cr_assert(strstr(s.why, "Key Length is not allowed with 3DES"), "%s", s.why);
+	sa_free(&s);
+}
+
+Test(pitfall, p08_encapsulation_mode_missing_is_refused_clearly)
+{
+	const struct esp_policy p = { .t = &gcm128, .n = 1, .encap = ENCAP_TUNNEL };
+	struct esp_choice c;
+	struct sa_msg s;
+
+	HAND(&s, PROTO_ESP, 20, 0x1000, { IPSEC_KEY_LENGTH, 128 });
+	cr_assert_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), -ENOENT);
+	cr_assert_str_eq(s.why, "offer 1, transform 1: the encapsulation mode is missing");
+	sa_free(&s);
+}
+
+Test(pitfall, p08_phase1_spi_of_any_length_is_legal)
+{
+	static const uint8_t transform[] = { 0, 0, 0, 28, 1, 1, 0, 0, 0x80, 1, 0, 7, 0x80, 2, 0, 4,
+					     0x80, 3, 0, 1, 0x80, 4, 0, 14, 0x80, 14, 1, 0 };
+
+	for (uint8_t spi_len = 0; spi_len <= 17; spi_len++) {
+		uint8_t body[8 + 8 + 17 + sizeof(transform)] = { 0, 0, 0, 1, 0, 0, 0, 1 };
+		const uint8_t head[] = { 0, 0, 0, (uint8_t)(8 + spi_len + sizeof(transform)), 1,
+					 PROTO_ISAKMP, spi_len, 1 };
+		struct sa_payload *sa = calloc(1, sizeof(*sa));
+		struct ike_choice c;
+		char why[256];
+		const char *bad;
+
+		memcpy(body + 8, head, sizeof(head));
+		memset(body + 16, 0xee, spi_len);
+		memcpy(body + 16 + spi_len, transform, sizeof(transform));
+		const struct view v = { body, 16U + spi_len + sizeof(transform) };
+		if (spi_len > 16) {
+			cr_assert_eq(sa_payload_parse(v, sa, &bad), -EBADMSG);
+		} else {
+			cr_assert_eq(sa_payload_parse(v, sa, &bad), 0, "%s", bad);
+			cr_assert_eq(ike_offer_select(sa, &aes256, 1, AUTH_PSK, &c, why, 256), 0);
+		}
+		free(sa);
+	}
+}
+
+Test(proposal, phase2_round_trip)
+{
+	const struct esp_transform t[] = { gcm128, cbc256,
+					   { ENCR_AES_GCM_16, 256, INTEG_NONE, 14, false } };
+	const struct esp_policy p = { .t = t, .n = 3, .encap = ENCAP_UDP_TUNNEL, .life_s = 3600,
+				      .life_kb = 4194304 };
+	struct sa_msg offer, answer;
+	struct esp_choice c;
+
+	sa_begin(&offer);
+	esp_offer_write(&offer.m, &p, 0xc1886c8e);
+	sa_end(&offer);
+	cr_assert_eq(offer.sa->n_transforms, 2, "only transforms of the offered group");
+
+	const struct esp_policy peer = { .t = &cbc256, .n = 1, .encap = ENCAP_UDP_TUNNEL };
+	cr_assert_eq(esp_offer_select(offer.sa, &peer, &c, offer.why, 256), 0, "%s", offer.why);
+	cr_assert_eq(c.spi, 0xc1886c8e);
+	cr_assert_eq(c.encap, ENCAP_UDP_TUNNEL);
+	cr_assert_eq(c.life_s, 3600);
+	cr_assert_eq(c.life_kb, 4194304);
+
+	sa_begin(&answer);
+	answer_write(&answer.m, offer.sa, c.proposal, c.transform, 0xfa6183fb);
+	sa_end(&answer);
+	cr_assert_eq(esp_answer_check(offer.sa, answer.sa, &c, offer.why, 256), 0, "%s", offer.why);
+	cr_assert_eq(c.spi, 0xfa6183fb);
+	cr_assert_eq(c.t.encr, ENCR_AES_CBC);
+	cr_assert_eq(c.t.key_bits, 256);
+	cr_assert_eq(c.t.integ, INTEG_HMAC_SHA256_128);
+	sa_free(&offer);
+	sa_free(&answer);
+}
+
+Test(proposal, pfs_follows_the_initiator_but_is_not_given_up)
+{
+	struct esp_transform pfs = gcm128;
+	const struct esp_policy with = { .t = &pfs, .n = 1, .encap = 1, .group = 14 };
+	const struct esp_policy without = { .t = &gcm128, .n = 1, .encap = 1 };
+	struct sa_msg offer;
+	struct esp_choice c;
+
+	pfs.group = 14;
+	sa_begin(&offer);
+	esp_offer_write(&offer.m, &with, 0x1000);
+	sa_end(&offer);
+	cr_assert_eq(esp_offer_select(offer.sa, &without, &c, offer.why, 256), 0);
+	cr_assert_eq(c.t.group, 14);
+	sa_free(&offer);
+
+	sa_begin(&offer);
+	esp_offer_write(&offer.m, &without, 0x1000);
+	sa_end(&offer);
+	cr_assert_eq(esp_offer_select(offer.sa, &with, &c, offer.why, 256), -ENOENT);
+	cr_assert(strstr(offer.why, "only GROUP differs: peer none, ours modp2048"), "%s", offer.why);
+	sa_free(&offer);
+
+	HAND(&offer, PROTO_ESP, 20, 0x1000, { IPSEC_MODE, 1 }, { IPSEC_KEY_LENGTH, 128 },
+	     { IPSEC_GROUP, 27 });
+	cr_assert_eq(esp_offer_select(offer.sa, &without, &c, offer.why, 256), -ENOENT);
+	cr_assert(strstr(offer.why, "peer group 27, ours none"), "%s", offer.why);
+	sa_free(&offer);
+}
+
+Test(proposal, mode_must_fit_the_path)
+{
+	static const struct {
+		uint16_t peer, path;
+		const char *why; /* NULL: accepted */
+	} cases[] = {
+		{ 1, ENCAP_TUNNEL, NULL },
+		{ 3, ENCAP_UDP_TUNNEL, NULL },
+		{ 61443, ENCAP_UDP_TUNNEL, NULL },
+		{ 3, ENCAP_UDP_TUNNEL_DRAFT, NULL },
+		{ 61444, ENCAP_UDP_TRANSPORT, NULL },
+		{ 2, ENCAP_TUNNEL, "peer asks transport, path needs tunnel" },
+		{ 1, ENCAP_UDP_TUNNEL, "peer asks tunnel, path needs UDP-encapsulated tunnel" },
+		{ 61444, ENCAP_UDP_TUNNEL, "peer asks UDP-encapsulated transport, path needs UDP" },
+		{ 3, ENCAP_TUNNEL, "peer asks UDP-encapsulated tunnel, path needs tunnel" },
+		{ 77, ENCAP_TUNNEL, "peer asks mode 77, path needs tunnel" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct hand_attr a[] = { { IPSEC_MODE, cases[i].peer },
+					       { IPSEC_KEY_LENGTH, 128 } };
+		const struct esp_policy p = { .t = &gcm128, .n = 1, .encap = cases[i].path };
+		struct esp_choice c;
+		struct sa_msg s;
+		hand_sa(&s, PROTO_ESP, 20, 0x1000, a, 2);
+		int rc = esp_offer_select(s.sa, &p, &c, s.why, 256);
+		cr_assert_eq(rc, cases[i].why ? -ENOENT : 0, "case %zu: %s", i, s.why);
+		if (cases[i].why)
+			cr_assert(strstr(s.why, cases[i].why), "%s", s.why);
+		else
+			cr_assert_eq(c.encap, cases[i].peer);
+		sa_free(&s);
+	}
+}
+
+/* The number on the wire is the same for both truncations of SHA-256. */
+Test(proposal, sha256_at_96_bits_when_configured)
+{
+	struct esp_transform t = { ENCR_AES_CBC, 128, INTEG_HMAC_SHA256_96, 0, false };
+	const struct esp_policy p = { .t = &t, .n = 1, .encap = 1 };
+	struct sa_msg offer, answer;
+	struct esp_choice c;
+
+	sa_begin(&offer);
+	esp_offer_write(&offer.m, &p, 0x1000);
+	sa_end(&offer);
+	cr_assert_eq(esp_offer_select(offer.sa, &p, &c, offer.why, 256), 0, "%s", offer.why);
+	cr_assert_eq(c.t.integ, INTEG_HMAC_SHA256_96);
+	sa_begin(&answer);
+	answer_write(&answer.m, offer.sa, 0, 0, 0x2000);
+	sa_end(&answer);
+	cr_assert_eq(esp_answer_check(offer.sa, answer.sa, &c, offer.why, 256), 0);
+	cr_assert_eq(c.t.integ, INTEG_HMAC_SHA256_128);
+	esp_answer_resolve(&p, &c);
+	cr_assert_eq(c.t.integ, INTEG_HMAC_SHA256_96);
+	sa_free(&offer);
+	sa_free(&answer);
+}
+
+Test(proposal, esn_must_agree)
+{
+	struct esp_transform esn = gcm128;
+	const struct esp_policy with = { .t = &esn, .n = 1, .encap = 1 };
+	const struct esp_policy without = { .t = &gcm128, .n = 1, .encap = 1 };
+	struct sa_msg s;
+	struct esp_choice c;
+
+	esn.esn = true;
+	sa_begin(&s);
+	esp_offer_write(&s.m, &with, 0x1000);
+	sa_end(&s);
+	cr_assert_eq(esp_offer_select(s.sa, &with, &c, s.why, 256), 0);
+	cr_assert(c.t.esn);
+	cr_assert_eq(esp_offer_select(s.sa, &without, &c, s.why, 256), -ENOENT);
+	cr_assert(strstr(s.why, "only ESN differs: peer yes, ours no"), "%s", s.why);
+	sa_free(&s);
+}
+
+Test(proposal, no_esp_without_integrity)
+{
+	const struct esp_policy p = { .t = &cbc256, .n = 1, .encap = 1 };
+	struct sa_msg s;
+	struct esp_choice c;
+
+	HAND(&s, PROTO_ESP, 12, 0x1000, { IPSEC_MODE, 1 }, { IPSEC_KEY_LENGTH, 256 });
+	cr_assert_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), -ENOENT);
+	cr_assert(strstr(s.why, "AES-CBC comes without integrity"), "%s", s.why);
+	sa_free(&s);
+	HAND(&s, PROTO_ESP, 20, 0x1000, { IPSEC_MODE, 1 }, { IPSEC_KEY_LENGTH, 128 },
+	     { IPSEC_AUTH, 5 });
+	cr_assert_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), -ENOENT);
+	cr_assert(strstr(s.why, "AUTH is not allowed with AES-GCM-16"), "%s", s.why);
+	sa_free(&s);
+}
+
+Test(proposal, reserved_or_odd_spis_are_refused)
+{
+	const struct esp_policy p = { .t = &gcm128, .n = 1, .encap = 1 };
+	struct sa_msg s;
+	struct esp_choice c;
+
+	HAND(&s, PROTO_ESP, 20, 255, { IPSEC_MODE, 1 }, { IPSEC_KEY_LENGTH, 128 });
+	cr_assert_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), -ENOENT);
+	cr_assert(strstr(s.why, "SPI 255 is reserved"), "%s", s.why);
+	sa_free(&s);
+	HAND(&s, PROTO_ESP, 20, 0, { IPSEC_MODE, 1 }, { IPSEC_KEY_LENGTH, 128 });
+	cr_assert_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), -ENOENT);
+	cr_assert(strstr(s.why, "SPI has 0 bytes"), "%s", s.why);
+	sa_free(&s);
+}
+
+/* ESP and AH under one number: both are wanted at once. Alone, the ESP part would be acceptable. */
+Test(proposal, bundles_are_parsed_but_not_chosen)
+{
+	const struct esp_policy p = { .t = &gcm128, .n = 1, .encap = 1 };
+	uint8_t body[8 + 28 + 28] = {
+		0, 0, 0, 1, 0, 0, 0, 1,
+		2, 0, 0, 28, 1, PROTO_ESP, 4, 1, 0, 0, 0x10, 0,
+		0, 0, 0, 16, 1, 20, 0, 0, 0x80, 4, 0, 1, 0x80, 6, 0, 128,
+		0, 0, 0, 28, 1, PROTO_AH, 4, 1, 0, 0, 0x20, 0,
+		0, 0, 0, 16, 1, 5, 0, 0, 0x80, 4, 0, 1, 0x80, 5, 0, 5,
+	};
+	struct sa_payload *sa = calloc(1, sizeof(*sa));
+	struct esp_choice c;
+	char text[256];
+	const char *why = "";
+
+	cr_assert_eq(sa_payload_parse((struct view){ body, sizeof(body) }, sa, &why), 0, "%s", why);
+	cr_assert_eq(sa->n_proposals, 2);
+	cr_assert_eq(esp_offer_select(sa, &p, &c, text, sizeof(text)), -ENOENT);
+	cr_assert(strstr(text, "several protocols at once"), "%s", text);
+	body[36 + 4] = 2; /* a number of its own: now an alternative */
+	cr_assert_eq(sa_payload_parse((struct view){ body, sizeof(body) }, sa, &why), 0, "%s", why);
+	cr_assert_eq(esp_offer_select(sa, &p, &c, text, sizeof(text)), 0, "%s", text);
+	free(sa);
+}
+
+/* Seconds and kilobytes, basic and variable; zero is none; the shorter of two holds. */
+Test(proposal, lifetimes_in_every_shape)
+{
+	static const uint8_t attrs[] = {
+		0x80, 1, 0, 7, 0x80, 14, 1, 0, 0x80, 2, 0, 4, 0x80, 3, 0, 1, 0x80, 4, 0, 14,
+		0x80, 11, 0, 1, 0, 12, 0, 4, 0, 1, 0x51, 0x80,	     /* 86400 s */
+		0x80, 11, 0, 1, 0x80, 12, 0x0e, 0x10,		     /* 3600 s */
+		0x80, 11, 0, 2, 0, 12, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, /* 2^32 kB */
+		0x80, 11, 0, 2, 0, 12, 0, 0,			     /* 0 kB: none */
+	};
+	uint8_t body[24 + sizeof(attrs)] = {
+		0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, (uint8_t)(16 + sizeof(attrs)), 1, 1, 0, 1,
+		0, 0, 0, (uint8_t)(8 + sizeof(attrs)), 1, 1, 0, 0,
+	};
+	struct sa_payload *sa = calloc(1, sizeof(*sa));
+	struct ike_choice c;
+	char text[256];
+	const char *why = "";
+
+	memcpy(body + 24, attrs, sizeof(attrs));
+	cr_assert_eq(sa_payload_parse((struct view){ body, sizeof(body) }, sa, &why), 0, "%s", why);
+	cr_assert_eq(ike_offer_select(sa, &aes256, 1, AUTH_PSK, &c, text, sizeof(text)), 0, "%s", text);
+	cr_assert_eq(c.life_s, 3600);
+	cr_assert_eq(c.life_kb, 1ULL << 32);
+	free(sa);
+}
+
+Test(proposal, nothing_to_offer_is_an_error)
+{
+	const struct esp_policy p = { .t = &gcm128, .n = 1, .encap = 1, .group = 14 };
+	struct sa_msg s;
+
+	sa_begin(&s);
+	esp_offer_write(&s.m, &p, 0x1000);
+	cr_assert_eq(msg_finish(&s.m), -ENOSPC);
+	sa_begin(&s);
+	ike_offer_write(&s.m, NULL, 0, AUTH_PSK, 1, 0);
+	cr_assert_eq(msg_finish(&s.m), -ENOSPC);
+}
