@@ -171,7 +171,10 @@ unsigned lcore_commands(struct lcore *lc);
  * order; the others are already freed and counted, or handed to somebody else. */
 
 /* Ethernet and IP checks; sorts a burst into ESP for us (*esp), packets for this host (*host) and
- * packets in transit (left in pkts, the return value). The output arrays hold n entries each. */
+ * packets in transit (left in pkts, the return value). The output arrays hold n entries each. On
+ * entry meta.port is the port of arrival. On return data starts at the IP header (meta.l3_off = 0)
+ * and ends with the IP packet; only ARP (in host) keeps its Ethernet header (PKT_FRAME). ESP has
+ * meta.l4_off, and PKT_UDP_ENCAP where UDP came before it. */
 uint16_t stage_classify(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n,
 			struct rte_mbuf **esp, uint16_t *n_esp, struct rte_mbuf **host,
 			uint16_t *n_host);
@@ -180,14 +183,22 @@ uint16_t stage_classify(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n,
  * the inner IP header and meta.l3_off is 0. Packets handed over are not in the returned ones. */
 uint16_t stage_esp_in(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);
 /* Policy for packets in transit: protect (*out gets the packet, meta.slot set, data starts at the IP
- * header; handed over when another lcore owns the SA), bypass (stays in pkts) or discard. */
+ * header; handed over when another lcore owns the SA), bypass (stays in pkts) or discard.
+ * For PKT_FROM_ESP and PKT_LOCAL_OUT only "protect" counts: what came out of an SA was authorised by
+ * it, and may go into another one; it never leaves in the clear where a policy protects.
+ * At most 2 * BURST packets. */
 uint16_t stage_spd(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct rte_mbuf **out,
 		   uint16_t *n_out);
+/* Packets for this host, as stage_classify sorts them: policed, then up to control. Clear ICMP that
+ * a policy wants protected is dropped here. Consumes all. */
+void stage_host(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);
 /* Encrypts: data starts at the inner IP header, meta.slot names the SA on this lcore. On return the
  * data starts at the outer IP header and PKT_PROTECTED is set. */
 uint16_t stage_esp_out(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);
 /* Route, TTL (unless PKT_LOCAL_OUT), MTU, Ethernet header; into the port's transmit buffer. Packets
- * start at the IP header (meta.l3_off = 0). Returns how many were queued for transmit. */
+ * start at the IP header (meta.l3_off = 0). Fragments what is too large and may be. Packets for this
+ * host that came out of an SA go to stage_host(), those without a neighbour up to control. At most
+ * 2 * BURST packets. Returns how many were queued for transmit. */
 uint16_t stage_forward(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);
 
 #endif

@@ -1,0 +1,266 @@
+/* The first stage: is the frame sound, is it for us, and what is it? Nothing is read past the first
+ * segment, and every length is checked before the bytes that it covers are looked at. */
+#include <rte_branch_prediction.h>
+#include <rte_prefetch.h>
+
+#include "lcore.h"
+#include "spd.h"
+#include "wire.h"
+
+enum verdict { V_TRANSIT, V_ESP, V_HOST, V_GONE };
+
+static enum verdict gone(struct lcore *lc, struct rte_mbuf *pkt, enum drop_reason reason)
+{
+	pkt_drop(lc, pkt, reason);
+	return V_GONE;
+}
+
+/* RFC 1122 section 3.2.1.3 and RFC 1812 section 5.3.7: addresses that are nobody's source. */
+static bool source_is_martian(const struct lcore *lc, uint32_t a)
+{
+	return a >> 24 == 0 || a >> 24 == 127 || a >> 28 >= 0xe || local_set_has(&lc->local, a);
+}
+
+/* Multicast (nothing here routes it), the limited broadcast, loopback and "this network". */
+static bool dest_is_martian(uint32_t a)
+{
+	return a >> 24 == 0 || a >> 24 == 127 || a >> 28 >= 0xe;
+}
+
+/* Walks the options, RFC 791 section 3.1. Source routes are not for a security gateway. */
+static enum drop_reason options_check(const uint8_t *ip, unsigned ihl)
+{
+	for (unsigned i = IP4_LEN; i < ihl && ip[i] != 0;) {
+		if (ip[i] == 1) { /* no operation */
+			i++;
+			continue;
+		}
+		if (i + 1 >= ihl || ip[i + 1] < 2 || i + ip[i + 1] > ihl)
+			return DROP_ip_malformed;
+		if (ip[i] == 131 || ip[i] == 137)
+			return DROP_ip_options;
+		i += ip[i + 1];
+	}
+	return DROP_COUNT;
+}
+
+/* The header alone, RFC 1812 section 5.2.2; DROP_COUNT when it is sound. */
+static enum drop_reason header_check(const struct lcore *lc, struct rte_mbuf *pkt, const uint8_t *ip)
+{
+	uint32_t len = rte_pktmbuf_data_len(pkt);
+	unsigned ihl, total;
+
+	if (len < IP4_LEN || ip[IP4_VER_IHL] >> 4 != 4)
+		return DROP_ip_malformed;
+	ihl = ip4_header_len(ip);
+	total = load_be16(ip + IP4_TOTAL);
+	if (ihl < IP4_LEN || ihl > len || total < ihl || total > rte_pktmbuf_pkt_len(pkt))
+		return DROP_ip_malformed;
+	if (!ip4_sum_ok(ip))
+		return DROP_ip_malformed;
+	if (source_is_martian(lc, load_be32(ip + IP4_SRC)) ||
+	    dest_is_martian(load_be32(ip + IP4_DST)))
+		return DROP_ip_martian;
+	return ihl > IP4_LEN ? options_check(ip, ihl) : DROP_COUNT;
+}
+
+/* UDP port 4500, RFC 3948 section 2: a keepalive, IKE behind four zero bytes, or ESP. */
+static enum verdict natt_classify(struct lcore *lc, struct rte_mbuf *pkt, const uint8_t *ip)
+{
+	unsigned ihl = ip4_header_len(ip), total = load_be16(ip + IP4_TOTAL);
+	const uint8_t *udp = ip + ihl;
+	unsigned len = load_be16(udp + UDP_LENGTH);
+
+	if (len < UDP_LEN || len > total - ihl)
+		return gone(lc, pkt, DROP_natt_malformed);
+	if (len == UDP_LEN + 1 && rte_pktmbuf_data_len(pkt) > ihl + UDP_LEN &&
+	    udp[UDP_LEN] == 0xff) {
+		lc->count.natt_keepalives++;
+		rte_pktmbuf_free(pkt);
+		return V_GONE;
+	}
+	if (len < UDP_LEN + 4 || rte_pktmbuf_data_len(pkt) < ihl + UDP_LEN + 4)
+		return gone(lc, pkt, DROP_natt_malformed);
+	if (load_be32(udp + UDP_LEN) == 0)
+		return V_HOST;
+	if (len < total - ihl && rte_pktmbuf_trim(pkt, (uint16_t)(total - ihl - len)))
+		return gone(lc, pkt, DROP_natt_malformed);
+	pkt_meta(pkt)->l4_off = (uint8_t)(ihl + UDP_LEN);
+	pkt_meta(pkt)->flags |= PKT_UDP_ENCAP;
+	return V_ESP;
+}
+
+/* A sound packet to one of our addresses. */
+static enum verdict local_classify(struct lcore *lc, struct rte_mbuf *pkt, const uint8_t *ip)
+{
+	unsigned ihl = ip4_header_len(ip), len = rte_pktmbuf_data_len(pkt);
+	uint16_t port;
+
+	if (unlikely(ip4_is_fragment(ip))) {
+		/* control puts IKE together again; fragments of anything else it does not see */
+		if (ip[IP4_PROTO] == PROTO_UDP)
+			return V_HOST;
+		return gone(lc, pkt, DROP_ip_fragment);
+	}
+	switch (ip[IP4_PROTO]) {
+	case PROTO_ESP:
+		pkt_meta(pkt)->l4_off = (uint8_t)ihl;
+		return V_ESP;
+	case PROTO_ICMP:
+		return V_HOST;
+	case PROTO_UDP:
+		if (len < ihl + UDP_LEN || load_be16(ip + IP4_TOTAL) < ihl + UDP_LEN)
+			return gone(lc, pkt, DROP_ip_malformed);
+		port = load_be16(ip + ihl + UDP_DPORT);
+		if (port == PORT_IKE_NATT)
+			return natt_classify(lc, pkt, ip);
+		if (port == PORT_IKE)
+			return V_HOST;
+		break;
+	}
+	return gone(lc, pkt, DROP_ip_not_ours);
+}
+
+static enum verdict ip4_classify(struct lcore *lc, struct rte_mbuf *pkt)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
+	enum drop_reason bad = header_check(lc, pkt, ip);
+	uint32_t total, len;
+
+	if (unlikely(bad != DROP_COUNT))
+		return gone(lc, pkt, bad);
+	total = load_be16(ip + IP4_TOTAL);
+	len = rte_pktmbuf_pkt_len(pkt);
+	if (len > total && rte_pktmbuf_trim(pkt, (uint16_t)(len - total)))
+		return gone(lc, pkt, DROP_ip_malformed); /* more padding than a last segment */
+	if (local_set_has(&lc->local, load_be32(ip + IP4_DST)))
+		return local_classify(lc, pkt, ip);
+	return V_TRANSIT;
+}
+
+/* 1 = ours, 0 = a group's or everybody's, -1 = another station's. */
+static int station(const struct lcore_port *port, const uint8_t *mac)
+{
+	if (memcmp(mac, port->mac, 6) == 0)
+		return 1;
+	return mac[0] & 1 ? 0 : -1;
+}
+
+static enum verdict frame_classify(struct lcore *lc, struct rte_mbuf *pkt)
+{
+	const uint8_t *eth = rte_pktmbuf_mtod(pkt, const uint8_t *);
+	struct pkt_meta *meta = pkt_meta(pkt);
+	int to_us;
+
+	*meta = (struct pkt_meta){ .port = meta->port };
+	if (rte_pktmbuf_data_len(pkt) < ETH_LEN)
+		return gone(lc, pkt, DROP_eth_short);
+	if (pkt->ol_flags & RTE_MBUF_F_RX_VLAN) /* a tag that the driver took off */
+		return gone(lc, pkt, DROP_eth_type);
+	to_us = station(&lc->port[meta->port], eth + ETH_DST);
+	if (to_us < 0)
+		return gone(lc, pkt, DROP_eth_dst);
+	switch (load_be16(eth + ETH_TYPE)) {
+	case ETHERTYPE_IP4:
+		/* RFC 1122 section 3.3.6: a unicast packet does not come in a broadcast frame */
+		if (to_us == 0)
+			return gone(lc, pkt, DROP_eth_dst);
+		rte_pktmbuf_adj(pkt, ETH_LEN);
+		return ip4_classify(lc, pkt);
+	case ETHERTYPE_ARP:
+		meta->flags = PKT_FRAME;
+		meta->l3_off = ETH_LEN;
+		return V_HOST;
+	case ETHERTYPE_IP6:
+		return gone(lc, pkt, DROP_ip6_unsupported);
+	default:
+		return gone(lc, pkt, DROP_eth_type);
+	}
+}
+
+/* A packet whose bytes others may see too (a clone, or one that is cloned) is never written to. */
+static struct rte_mbuf *make_private(struct lcore *lc, struct rte_mbuf *pkt)
+{
+	struct rte_mbuf *copy;
+
+	if (likely(rte_mbuf_refcnt_read(pkt) == 1 && !RTE_MBUF_CLONED(pkt)))
+		return pkt;
+	copy = rte_pktmbuf_copy(pkt, lc->pool, 0, UINT32_MAX);
+	if (copy)
+		*pkt_meta(copy) = *pkt_meta(pkt);
+	else
+		lc->count.drop[DROP_no_mbuf]++;
+	rte_pktmbuf_free(pkt);
+	return copy;
+}
+
+uint16_t stage_classify(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct rte_mbuf **esp,
+			uint16_t *n_esp, struct rte_mbuf **host, uint16_t *n_host)
+{
+	uint16_t kept = 0;
+
+	*n_esp = *n_host = 0;
+	for (uint16_t i = 0; i < n && i < 4; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
+	for (uint16_t i = 0; i < n; i++) {
+		struct rte_mbuf *pkt;
+
+		if (i + 4 < n)
+			rte_prefetch0(rte_pktmbuf_mtod(pkts[i + 4], void *));
+		pkt = make_private(lc, pkts[i]);
+		if (!pkt)
+			continue;
+		switch (frame_classify(lc, pkt)) {
+		case V_TRANSIT:
+			pkts[kept++] = pkt;
+			break;
+		case V_ESP:
+			esp[(*n_esp)++] = pkt;
+			break;
+		case V_HOST:
+			host[(*n_host)++] = pkt;
+			break;
+		case V_GONE:
+			break;
+		}
+	}
+	return kept;
+}
+
+/* ------------------------------------------------------------------------- the host --------- */
+
+static bool is_ike(const uint8_t *ip, uint32_t len)
+{
+	unsigned ihl = ip4_header_len(ip);
+	uint16_t port;
+
+	if (ip[IP4_PROTO] != PROTO_UDP)
+		return false;
+	if (ip4_is_fragment(ip))
+		return true;
+	if (len < ihl + UDP_LEN)
+		return false;
+	port = load_be16(ip + ihl + UDP_DPORT);
+	return port == PORT_IKE || port == PORT_IKE_NATT;
+}
+
+void stage_host(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		struct rte_mbuf *pkt = pkts[i];
+		const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
+		uint32_t len = rte_pktmbuf_data_len(pkt);
+		uint8_t flags = pkt_meta(pkt)->flags;
+
+		if (flags & PKT_FRAME)
+			lcore_punt(lc, pkt, PUNT_ARP);
+		else if (is_ike(ip, len))
+			lcore_punt(lc, pkt, PUNT_IKE);
+		else if (ip[IP4_PROTO] != PROTO_ICMP)
+			pkt_drop(lc, pkt, DROP_ip_not_ours);
+		else if (!(flags & PKT_FROM_ESP) && spd_must_be_protected(lc->spd, ip, len))
+			pkt_drop(lc, pkt, DROP_spd_in_clear);
+		else
+			lcore_punt(lc, pkt, PUNT_ICMP);
+	}
+}

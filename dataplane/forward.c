@@ -1,0 +1,121 @@
+/* The last stage: route, TTL, MTU, Ethernet header, transmit buffer. */
+#include <rte_branch_prediction.h>
+#include <rte_ip_frag.h>
+
+#include "fib.h"
+#include "lcore.h"
+#include "wire.h"
+
+#define MAX_FRAGMENTS 64
+
+/* A whole packet (or fragment) that fits: out of a port, or up to control, which resolves. */
+static bool packet_send(struct lcore *lc, struct rte_mbuf *pkt, const struct next_hop *hop)
+{
+	struct pkt_meta *meta = pkt_meta(pkt);
+	uint8_t *eth;
+
+	meta->port = hop->port;
+	if (unlikely(hop->kind != HOP_READY)) {
+		const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
+		meta->slot = hop->kind == HOP_CONNECTED ? load_be32(ip + IP4_DST) : hop->addr;
+		meta->flags |= PKT_UNRESOLVED;
+		lcore_punt(lc, pkt, PUNT_NEIGHBOUR);
+		return false;
+	}
+	eth = (uint8_t *)rte_pktmbuf_prepend(pkt, ETH_LEN);
+	if (unlikely(!eth)) {
+		pkt_drop(lc, pkt, DROP_no_headroom);
+		return false;
+	}
+	memcpy(eth, hop->eth, ETH_LEN);
+	lcore_tx(lc, pkt);
+	return true;
+}
+
+/* Larger than the port's MTU: fragments where DF allows, RFC 791 section 3.2. */
+static bool packet_fragment(struct lcore *lc, struct rte_mbuf *pkt, const struct next_hop *hop)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
+	const struct pkt_meta meta = *pkt_meta(pkt);
+	struct rte_mbuf *part[MAX_FRAGMENTS];
+	bool sent = true;
+	int n;
+
+	if (load_be16(ip + IP4_FRAG) & IP4_DF) {
+		if (meta.flags & (PKT_PROTECTED | PKT_LOCAL_OUT))
+			pkt_drop(lc, pkt, DROP_too_big);
+		else
+			lcore_drop_icmp(lc, pkt, DROP_too_big, hop->mtu);
+		return false;
+	}
+	if (pkt->nb_segs == 1)
+		n = rte_ipv4_fragment_copy_nonseg_packet(pkt, part, MAX_FRAGMENTS, hop->mtu,
+							 lc->pool);
+	else
+		n = rte_ipv4_fragment_packet(pkt, part, MAX_FRAGMENTS, hop->mtu, lc->pool,
+					     lc->pool);
+	if (n <= 0) {
+		pkt_drop(lc, pkt, n == -ENOMEM ? DROP_no_mbuf : DROP_too_big);
+		return false;
+	}
+	rte_pktmbuf_free(pkt);
+	for (int i = 0; i < n; i++) {
+		part[i]->ol_flags = 0;
+		ip4_sum_set(rte_pktmbuf_mtod(part[i], uint8_t *));
+		*pkt_meta(part[i]) = meta;
+		sent &= packet_send(lc, part[i], hop);
+	}
+	return sent;
+}
+
+static bool packet_forward(struct lcore *lc, struct rte_mbuf *pkt, const struct next_hop *hop)
+{
+	uint8_t *ip = rte_pktmbuf_mtod(pkt, uint8_t *);
+	uint8_t flags = pkt_meta(pkt)->flags;
+
+	switch (hop->kind) {
+	case HOP_READY:
+	case HOP_CONNECTED:
+	case HOP_UNRESOLVED:
+		break;
+	case HOP_LOCAL:
+		if (flags & PKT_FROM_ESP)
+			stage_host(lc, &pkt, 1);
+		else
+			pkt_drop(lc, pkt, DROP_ip_not_ours);
+		return false;
+	case HOP_BROADCAST:
+		pkt_drop(lc, pkt, DROP_ip_martian);
+		return false;
+	default:
+		pkt_drop(lc, pkt, DROP_no_route);
+		return false;
+	}
+
+	if (!(flags & (PKT_LOCAL_OUT | PKT_PROTECTED))) {
+		if (unlikely(ip[IP4_TTL] <= 1)) {
+			lcore_drop_icmp(lc, pkt, DROP_ip_ttl, 0);
+			return false;
+		}
+		ip4_ttl_decrement(ip);
+	}
+	if (unlikely(rte_pktmbuf_pkt_len(pkt) > hop->mtu))
+		return packet_fragment(lc, pkt, hop);
+	return packet_send(lc, pkt, hop);
+}
+
+uint16_t stage_forward(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
+{
+	const struct next_hop *hop[2 * BURST];
+	uint16_t sent = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		const uint8_t *ip = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
+		hop[i] = fib_lookup(lc->fib, load_be32(ip + IP4_DST));
+		rte_prefetch0(hop[i]);
+	}
+	for (uint16_t i = 0; i < n; i++)
+		sent += packet_forward(lc, pkts[i], hop[i]);
+	lc->count.forwarded += sent;
+	return sent;
+}

@@ -1,0 +1,123 @@
+/* The policy stage: protect, bypass or discard what is in transit. */
+#include <rte_branch_prediction.h>
+
+#include "lcore.h"
+#include "spd.h"
+#include "wire.h"
+
+/* At most one EVT_ACQUIRE a second for a policy. */
+static void acquire(struct lcore *lc, struct policy_sa *ps, uint32_t policy)
+{
+	uint32_t second = (uint32_t)(lc->now_tsc / lc->tsc_hz) + 1; /* 0 = never */
+	struct evt evt = { .op = EVT_ACQUIRE, .policy = policy };
+
+	if (ps->acquire_s == second)
+		return;
+	ps->acquire_s = second;
+	lcore_event(lc, &evt);
+}
+
+/* To the SA pair of the policy: true when it is ours. The SPI in policy_sa guards against a slot
+ * that was given to another pair since. */
+static bool protect(struct lcore *lc, struct rte_mbuf *pkt, uint32_t policy)
+{
+	struct policy_sa *ps = &lc->policy_sa[policy];
+	struct pkt_meta *meta = pkt_meta(pkt);
+
+	if (unlikely(ps->owner == UINT16_MAX)) {
+		acquire(lc, ps, policy);
+		pkt_drop(lc, pkt, DROP_spd_no_sa);
+		return false;
+	}
+	if (ps->owner != lc->id) {
+		meta->slot = ps->spi;
+		meta->flags |= PKT_TO_ENCRYPT;
+		lcore_handover(lc, ps->owner, pkt);
+		return false;
+	}
+	if (unlikely(lc->sa_out[ps->slot].spi != ps->spi)) {
+		acquire(lc, ps, policy);
+		pkt_drop(lc, pkt, DROP_spd_no_sa);
+		return false;
+	}
+	meta->slot = ps->slot;
+	return true;
+}
+
+/* What the policies say when the packet is taken as one that arrives from the remote side. */
+static void inbound_lookup(const struct spd *spd, const struct spd_key *key, const uint16_t *which,
+			   uint16_t n, uint32_t *match)
+{
+	struct spd_key packed[2 * BURST];
+
+	for (uint16_t i = 0; i < n; i++) {
+		packed[i] = key[which[i]];
+		spd_key_reverse(&packed[i]);
+	}
+	spd_lookup(spd, packed, match, n);
+}
+
+/* A clear packet that no policy protects outbound. One that had to arrive protected is dropped even
+ * where a policy lets its mirror image pass: RFC 4301 section 5.2. */
+static bool clear_allowed(struct lcore *lc, struct rte_mbuf *pkt, uint32_t out, uint32_t in)
+{
+	const struct spd_rule *rule = lc->spd->rule;
+
+	if (in != 0 && in != SPD_UNKNOWN && rule[in - 1].action == POLICY_PROTECT) {
+		pkt_drop(lc, pkt, DROP_spd_in_clear);
+		return false;
+	}
+	if (in == SPD_UNKNOWN || out == SPD_UNKNOWN)
+		goto discard;
+	if (out != 0 ? rule[out - 1].action == POLICY_BYPASS :
+		       in != 0 && rule[in - 1].action == POLICY_BYPASS)
+		return true;
+discard:
+	pkt_drop(lc, pkt, DROP_spd_discard);
+	return false;
+}
+
+uint16_t stage_spd(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct rte_mbuf **out,
+		   uint16_t *n_out)
+{
+	const struct spd *spd = lc->spd;
+	struct spd_key key[2 * BURST];
+	uint32_t match[2 * BURST], in_match[2 * BURST];
+	uint16_t clear[2 * BURST], n_clear = 0, kept = 0;
+	struct rte_mbuf *pkt;
+
+	*n_out = 0;
+	if (n == 0)
+		return 0;
+	for (uint16_t i = 0; i < n; i++)
+		spd_key_read(&key[i], rte_pktmbuf_mtod(pkts[i], const uint8_t *),
+			     rte_pktmbuf_data_len(pkts[i]));
+	spd_lookup(spd, key, match, n);
+
+	for (uint16_t i = 0; i < n; i++) {
+		pkt = pkts[i];
+		if (match[i] && match[i] != SPD_UNKNOWN &&
+		    spd->rule[match[i] - 1].action == POLICY_PROTECT) {
+			if (protect(lc, pkt, spd->rule[match[i] - 1].id))
+				out[(*n_out)++] = pkt;
+			pkts[i] = NULL;
+		} else if (!(pkt_meta(pkt)->flags & (PKT_FROM_ESP | PKT_LOCAL_OUT))) {
+			clear[n_clear++] = i;
+		} else if (match[i] == SPD_UNKNOWN) {
+			pkt_drop(lc, pkt, DROP_spd_discard);
+			pkts[i] = NULL;
+		}
+	}
+
+	inbound_lookup(spd, key, clear, n_clear, in_match);
+	for (uint16_t i = 0; i < n_clear; i++) {
+		if (clear_allowed(lc, pkts[clear[i]], match[clear[i]], in_match[i]))
+			lc->count.bypassed++;
+		else
+			pkts[clear[i]] = NULL;
+	}
+	for (uint16_t i = 0; i < n; i++)
+		if (pkts[i])
+			pkts[kept++] = pkts[i];
+	return kept;
+}
