@@ -116,7 +116,7 @@ struct lcore {
 	struct local_set local;
 	uint64_t punt_due[PUNT_CLASSES]; /* TSC: when the next packet of the kind would be due */
 	struct event_backlog backlog;
-	uint32_t bad_spi_s; /* second of the last EVT_BAD_SPI */
+	uint64_t bad_spi_due; /* TSC: no EVT_BAD_SPI before then */
 
 	alignas(64) struct lcore_counters count;
 	struct tx_buffer tx[DP_MAX_PORTS];

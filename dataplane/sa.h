@@ -1,79 +1,144 @@
 /* The runtime SA: built whole by control, then touched by its owner lcore alone.
  *
- * Layout: one hot line of constants and one of counters per direction; keys and expanded key tables
- * apart, at the end, so that they can be prefetched as soon as the SA is known. */
+ * Layout: one hot cache line of constants, one of counters, then the header template (outbound) or
+ * the replay window (inbound); keys and expanded key tables apart, at the end, so that they can be
+ * prefetched as soon as the SA is known. */
 #ifndef SHRIKE_DATAPLANE_SA_H
 #define SHRIKE_DATAPLANE_SA_H
 
 #include <intel-ipsec-mb.h>
 #include <rte_common.h>
+#include <stdalign.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "sa_params.h"
 
-#define SA_HDR_MAX	  80 /* outer IPv6 or IPv4 header + UDP + ESP + IV */
+#define SA_HDR_MAX	  80  /* outer IPv6 or IPv4 header + UDP + ESP + IV */
+#define SA_HDR_ROOM	  128 /* the template lies at the end of this much */
 #define SA_REPLAY_DEFAULT 1024
+#define SA_REPLAY_MIN	  64
 #define SA_REPLAY_MAX	  4096
+/* RFC 6479: the ring is twice the window, so that the word being cleared is never part of it. */
+#define SA_REPLAY_WORDS (2 * SA_REPLAY_MAX / 64)
 
 struct lcore;
 
-/* Bit flags chosen at build time. */
+/* Bit flags chosen at build time, or set by the lcore. */
 enum sa_flags {
 	SA_F_UDP = 1 << 0,
 	SA_F_ESN = 1 << 1,
 	SA_F_DEAD = 1 << 2,    /* lcore: rw; a hard limit was reached */
 	SA_F_SOFT = 1 << 3,    /* lcore: rw; the soft event was raised */
 	SA_F_COPY_DSCP = 1 << 4,
+	SA_F_SEQ_END = 1 << 5, /* lcore: rw; dead because the sequence numbers are used up */
+};
+
+/* How the lcore processes packets of this SA: chosen once, when the SA is built. */
+enum sa_crypto {
+	SA_GCM_128, /* one direct call a packet */
+	SA_GCM_192,
+	SA_GCM_256,
+	SA_CHAIN,   /* cipher and HMAC as jobs over the whole burst; from here on: chained */
+	SA_CHAIN_ALONE, /* likewise, one job at a time (3DES, see crypto.c) */
+};
+
+/* An IPv4 selector as the inbound check wants it; addresses in host order. */
+struct sa_sel4 {
+	uint32_t local_lo, local_hi;
+	uint32_t remote_lo, remote_hi;
+	uint16_t local_port, remote_port; /* 0 = any */
+	uint8_t proto;			  /* 0 = any */
+};
+
+/* Keys of a cipher and HMAC transform. */
+struct sa_chain {
+	alignas(64) uint8_t key_enc[16 * 15]; /* expanded AES keys */
+	alignas(64) uint8_t key_dec[16 * 15];
+	uint64_t des[3][IMB_DES_KEY_SCHED_SIZE / 8];
+	const void *des_keys[3];
+	uint64_t iv_seed; /* OUT: the IV's counter block is the sequence number XOR this */
+	alignas(64) uint8_t hmac_ipad[64], hmac_opad[64]; /* precomputed HMAC states */
+	IMB_JOB job;	  /* every field that does not change from packet to packet */
 };
 
 struct sa {
 	/* --- constants, written by control before the SA is handed over --- */
 	uint32_t spi;	      /* host order */
-	uint32_t slot;
-	uint16_t owner;
+	uint32_t salt;	      /* as it lies in the nonce */
 	uint8_t dir;	      /* enum sa_dir */
-	uint8_t encr;	      /* enum encr_alg */
-	uint8_t integ;	      /* enum integ_alg */
+	uint8_t crypto;	      /* enum sa_crypto */
 	uint8_t iv_len, icv_len;
 	uint8_t pad_to;	      /* ciphertext multiple, bytes: 4, 8 or 16 */
-	uint8_t hdr_len;      /* bytes of hdr[]: outer IP, UDP, ESP header, IV */
+	uint8_t hdr_len;      /* outer IP, UDP, ESP header, IV */
+	uint8_t esp_off;      /* from the outer IP header to the ESP header */
 	uint8_t l3_len;	      /* of the outer IP header */
 	uint8_t df;	      /* enum df_policy */
-	uint8_t mode;	      /* enum sa_mode */
-	uint16_t key_bits;
+	uint8_t dscp_ecn;     /* OUT: outer DSCP when it is not copied, in the place of a TOS byte */
 	uint16_t outer_mtu;   /* refined by control when the route changes; 0 = port's */
-	uint32_t salt;	      /* as it lies in the nonce */
-	uint32_t policy;
-	uint32_t next_hop;    /* of the outer destination, UINT32_MAX = look it up */
-	struct selector sel;  /* IN: what the inner packet must match */
-	uint64_t soft_bytes, hard_bytes, soft_packets, hard_packets; /* UINT64_MAX = none */
+	uint32_t hdr_sum;     /* OUT: checksum of the template's constant 16-bit words, unfolded */
+	uint32_t remote_v4, local_v4; /* outer addresses, host order */
+	uint32_t window_mask; /* IN: words of the replay ring, less one */
+	uint32_t window_bits; /* IN: packets that the window covers */
+	struct sa_sel4 sel4;  /* IN: what the inner packet must match */
 
 	/* --- lcore: rw, control: ro (statistics, without a lock) --- */
 	alignas(64) uint32_t flags; /* enum sa_flags */
+	uint32_t pad;
 	uint64_t seq;	      /* OUT: last used; IN: highest seen */
-	uint64_t iv_counter;  /* OUT, CBC: the next IV's counter block */
+	uint64_t seq_check;   /* OUT: at this sequence number look at the limits */
 	uint64_t packets, bytes;
-	uint64_t replay_drops, icv_drops, other_drops;
+	uint64_t packets_check, bytes_check; /* from here on look at the limits */
 	uint64_t last_used_tsc;
-	alignas(64) uint64_t window[SA_REPLAY_MAX / 64]; /* IN: one bit a packet */
-	uint32_t window_bits; /* constant */
 
-	/* --- constants again: header template and keys --- */
-	alignas(64) uint8_t hdr[SA_HDR_MAX]; /* OUT: what goes before the ciphertext */
+	/* --- OUT: what goes before the ciphertext, right-aligned. IN: one bit a packet --- */
+	union {
+		alignas(64) uint8_t hdr[SA_HDR_ROOM];
+		alignas(64) uint64_t window[SA_REPLAY_WORDS];
+	};
+
+	/* --- cold --- */
+	uint64_t replay_drops, icv_drops, other_drops; /* lcore: rw */
+	uint64_t soft_bytes, hard_bytes, soft_packets, hard_packets; /* UINT64_MAX = none */
+	uint64_t soft_seq, hard_seq; /* OUT */
+	uint32_t slot;
+	uint16_t owner;
+	uint8_t encr;	      /* enum encr_alg */
+	uint8_t integ;	      /* enum integ_alg */
+	uint16_t key_bits;
+	uint8_t mode;	      /* enum sa_mode */
+	uint32_t policy;
+	uint32_t next_hop;    /* of the outer destination, UINT32_MAX = look it up */
+	struct selector sel;
 	struct ip_addr local, remote;
-	uint16_t local_port, remote_port;
-	alignas(64) uint8_t key_enc[16 * 15]; /* expanded encryption keys (CBC, CTR, IV block) */
-	alignas(64) uint8_t key_dec[16 * 15];
-	uint8_t hmac_ipad[64], hmac_opad[64]; /* IPsec-MB's precomputed HMAC states */
-	alignas(64) struct gcm_key_data gcm;  /* last: large, unused by other transforms */
+	uint16_t local_port, remote_port; /* of the UDP encapsulation, host order */
+
+	/* --- constants again: keys --- */
+	union {
+		struct sa_chain chain;
+		struct gcm_key_data gcm;
+	};
 };
+_Static_assert(offsetof(struct sa, flags) == 64, "the constants fill one line");
+_Static_assert(offsetof(struct sa, hdr) == 128, "the counters fill one line");
 
 /* Builds a runtime SA in NUMA-local, wiped-on-free memory; socket: NUMA node or SOCKET_ID_ANY.
  * NULL with errno set: ENOTSUP (no such transform), ENOMEM, EINVAL. */
 struct sa *sa_build(IMB_MGR *mb, const struct sa_params *p, int socket);
 /* Wipes and frees; NULL is fine. Control thread only, after the lcore has let go. */
 void sa_free(struct sa *sa);
+
+/* Looks at the limits of an SA after a packet, and raises each event once: soft first, then hard,
+ * with which the SA is dead (SA_F_DEAD). */
+void sa_limits(struct lcore *lc, struct sa *sa);
+
+/* True when a packet has crossed a threshold: time to call sa_limits(). */
+static inline bool sa_limits_due(const struct sa *sa)
+{
+	return sa->packets >= sa->packets_check || sa->bytes >= sa->bytes_check ||
+	       sa->seq >= sa->seq_check;
+}
 
 /* ---------------------------------------------------------------- SPI-addressed tables ------ */
 

@@ -1,0 +1,102 @@
+/* Cryptography of the packet path: IPsec-MB behind a few functions.
+ *
+ * GCM is one direct call a packet. A cipher with an HMAC runs as chained jobs, all packets of a burst
+ * at once, so that the library fills its SIMD lanes across packets and SAs. */
+#ifndef SHRIKE_DATAPLANE_CRYPTO_H
+#define SHRIKE_DATAPLANE_CRYPTO_H
+
+#include <intel-ipsec-mb.h>
+#include <rte_prefetch.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sa.h"
+
+#define CRYPTO_BURST   64 /* operations in one crypto_chain_run() */
+#define CRYPTO_TAG_MAX 64
+
+/* A new multi-buffer manager for one thread, or NULL. Free with free_mb_mgr(). */
+IMB_MGR *crypto_mgr_new(void);
+
+/* Expands the keys of p into sa (whose constants are filled in already). 0, -ENOTSUP. */
+int crypto_sa_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p);
+
+/* True when this combination can be built; the key length is part of it. */
+bool crypto_supported(enum encr_alg encr, uint16_t key_bits, enum integ_alg integ);
+
+/* One operation of a chained transform, in place. */
+struct crypto_op {
+	const struct sa *sa;
+	uint8_t *esp;	  /* the ESP header: hashing starts here */
+	uint32_t esp_len; /* bytes from there to the end of the ciphertext: what is hashed */
+	uint32_t pad;
+	uint8_t *tag;	  /* CRYPTO_TAG_MAX bytes: the computed ICV, untruncated at most */
+	bool ok;	  /* out: false when the library refused the job */
+};
+
+/* Encrypts then hashes (OUT), or hashes and decrypts (IN), n <= CRYPTO_BURST operations. Outbound
+ * the IV field holds the counter block; it is enciphered with the rest and so becomes the IV
+ * (equal to CBC under an unpredictable IV: the block is encrypted under the SA's key). */
+void crypto_chain_run(IMB_MGR *mb, struct crypto_op *ops, uint16_t n);
+
+/* AES-GCM in place over len bytes; nonce 12 bytes, tag: tag_len bytes written. */
+static inline void crypto_gcm_encrypt(IMB_MGR *mb, const struct sa *sa,
+				      struct gcm_context_data *ctx, uint8_t *data, uint64_t len,
+				      const uint8_t *nonce, const uint8_t *aad, uint64_t aad_len,
+				      uint8_t *tag)
+{
+	switch (sa->crypto) {
+	case SA_GCM_128:
+		IMB_AES128_GCM_ENC(mb, &sa->gcm, ctx, data, data, len, nonce, aad, aad_len, tag,
+				   sa->icv_len);
+		break;
+	case SA_GCM_192:
+		IMB_AES192_GCM_ENC(mb, &sa->gcm, ctx, data, data, len, nonce, aad, aad_len, tag,
+				   sa->icv_len);
+		break;
+	default:
+		IMB_AES256_GCM_ENC(mb, &sa->gcm, ctx, data, data, len, nonce, aad, aad_len, tag,
+				   sa->icv_len);
+	}
+}
+
+static inline void crypto_gcm_decrypt(IMB_MGR *mb, const struct sa *sa,
+				      struct gcm_context_data *ctx, uint8_t *data, uint64_t len,
+				      const uint8_t *nonce, const uint8_t *aad, uint64_t aad_len,
+				      uint8_t *tag)
+{
+	switch (sa->crypto) {
+	case SA_GCM_128:
+		IMB_AES128_GCM_DEC(mb, &sa->gcm, ctx, data, data, len, nonce, aad, aad_len, tag,
+				   sa->icv_len);
+		break;
+	case SA_GCM_192:
+		IMB_AES192_GCM_DEC(mb, &sa->gcm, ctx, data, data, len, nonce, aad, aad_len, tag,
+				   sa->icv_len);
+		break;
+	default:
+		IMB_AES256_GCM_DEC(mb, &sa->gcm, ctx, data, data, len, nonce, aad, aad_len, tag,
+				   sa->icv_len);
+	}
+}
+
+/* Fetches the keys that a small packet needs. */
+static inline void crypto_prefetch(const struct sa *sa)
+{
+	const uint8_t *keys = (const uint8_t *)&sa->gcm;
+
+	for (unsigned i = 0; i < 4; i++)
+		rte_prefetch0(keys + 64 * i);
+}
+
+/* Constant-time comparison of two ICVs, 8 to 32 bytes. */
+static inline bool crypto_tag_equal(const uint8_t *a, const uint8_t *b, unsigned len)
+{
+	uint8_t diff = 0;
+
+	for (unsigned i = 0; i < len; i++)
+		diff |= a[i] ^ b[i];
+	return diff == 0;
+}
+
+#endif
