@@ -171,10 +171,8 @@ shrike_site() {
 	host_add h h0 1 10.1.0.254
 }
 
-# The part of a configuration that all our gateways share.
-# shrike_system NAME WAN_ADDRESS LAN_ADDRESS REMOTE_SITE_ROUTES...
+# shrike_system NAME WAN_ADDRESS LAN_ADDRESS: the part of a configuration that all our gateways share.
 shrike_system() {
-	local name=$1
 	cat <<C
 system:
   control-core: 0
@@ -183,7 +181,7 @@ system:
   hugepages: no
   memory: 256M
   idle: sleep
-  run-dir: $STATE/$name
+  run-dir: $STATE/$1
   stats-file: stats.json
   stats-interval: 1s
 ports:
@@ -195,6 +193,47 @@ ports:
     device: net_af_packet1,iface=lan
     addresses: [$3/24]
 C
+}
+
+# shrike_conf NAME: site 1 with peer gw-b; children on standard input, one a line: NAME K ESP_PROPOSAL.
+# Environment: SHRIKE_IKE (phase 1 proposal), SHRIKE_PSK, ENCAP (auto or force), SHRIKE_REMOTE (10.9.0.2).
+shrike_conf() {
+	local dir=$STATE/$1 name k esp
+	mkdir -p "$dir"
+	(umask 077 && printf '%s' "${SHRIKE_PSK:-$PSK_TEXT}" >"$dir/site-b.psk")
+	{
+		shrike_system "$1" 10.9.0.1 10.1.0.254
+		cat <<C
+routes:
+  - to: 10.1.0.0/16
+    via: 10.1.0.1
+  - to: 0.0.0.0/0
+    via: 10.9.0.2
+secrets:
+  - name: site-b
+    file: site-b.psk
+peers:
+  - name: gw-b
+    local: 10.9.0.1
+    remote: ${SHRIKE_REMOTE:-10.9.0.2}
+    local-id: gwa
+    remote-id: gwb
+    secret: site-b
+    proposals: [${SHRIKE_IKE:-aes256-sha256-modp2048}]
+    encapsulation: ${ENCAP:-auto}
+    dpd: 0
+    children:
+C
+		while read -r name k esp _; do
+			cat <<C
+      - name: $name
+        local: [10.1.$k.0/24]
+        remote: [10.2.$k.0/24]
+        proposals: [$esp]
+        start: passive
+C
+		done
+	} >"$dir/shrike.yaml"
 }
 
 # shrike_up NAME NS: starts it on $STATE/NAME/shrike.yaml and waits for the control socket.
