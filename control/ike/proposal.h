@@ -60,8 +60,10 @@ int esp_offer_select(const struct sa_payload *offer, const struct esp_policy *p,
 void answer_write(struct msgbuf *m, const struct sa_payload *offer, unsigned proposal,
 		  unsigned transform, uint32_t spi);
 
-/* Initiator: the answer must hold one proposal with one transform that equals one of our offers byte
- * for byte (phase 2: except the SPI). 0, or -EBADMSG with why. */
+/* Initiator: the answer must hold one proposal with one transform that equals one of our offers: the
+ * same numbers, and the same attributes in the same order (phase 2: except the SPI). Basic or variable
+ * encoding does not count (RFC 2409 appendix A). 0, or -EBADMSG with why; proposal and transform of out
+ * are indices into the offer. */
 int ike_answer_check(const struct sa_payload *offer, const struct sa_payload *answer,
 		     struct ike_choice *out, char *why, size_t why_size);
 int esp_answer_check(const struct sa_payload *offer, const struct sa_payload *answer,

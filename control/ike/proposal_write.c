@@ -161,10 +161,24 @@ void answer_write(struct msgbuf *m, const struct sa_payload *offer, unsigned pro
 	msg_close(m);
 }
 
-/* Equal but for the link to the next one. */
+/* An attribute may come back basic where it went out variable, or the other way round (RFC 2409
+ * appendix A): only type and value count. */
+static bool attr_same(const struct attr *a, const struct attr *b)
+{
+	if (a->type != b->type || a->num != b->num)
+		return false;
+	return a->num != UINT64_MAX || (a->value.len == b->value.len &&
+					memcmp(a->value.p, b->value.p, a->value.len) == 0);
+}
+
 static bool transform_same(const struct transform *a, const struct transform *b)
 {
-	return a->raw.len == b->raw.len && memcmp(a->raw.p + 1, b->raw.p + 1, a->raw.len - 1) == 0;
+	if (a->num != b->num || a->id != b->id || a->n_attrs != b->n_attrs)
+		return false;
+	for (unsigned i = 0; i < a->n_attrs; i++)
+		if (!attr_same(&a->attr[i], &b->attr[i]))
+			return false;
+	return true;
 }
 
 int answer_find(const struct sa_payload *offer, const struct sa_payload *answer, unsigned *proposal,

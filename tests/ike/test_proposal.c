@@ -136,8 +136,10 @@ Test(proposal, answer_is_the_offer_byte_for_byte)
 	cr_assert_eq(a.len, o.len);
 	cr_assert_arr_eq(a.p, o.p, a.len);
 
-	/* any changed byte of number, id, reserved or attributes makes it another transform */
+	/* any changed byte of number, id or attributes makes it another transform */
 	for (size_t i = 4; i < a.len; i++) {
+		if (i == 6 || i == 7) /* reserved */
+			continue;
 		size_t at = (size_t)(a.p - answer.buf) + i;
 		const char *why;
 		answer.buf[at] ^= 1;
@@ -149,6 +151,34 @@ Test(proposal, answer_is_the_offer_byte_for_byte)
 	}
 	sa_free(&offer);
 	sa_free(&answer);
+}
+
+/* RFC 2409 appendix A lets the responder do that. */
+Test(proposal, answer_may_encode_a_duration_otherwise)
+{
+	static const uint8_t variable[] = { 0, 12, 0, 4, 0, 0, 0x0e, 0x10 }; /* the last attribute */
+	struct sa_payload *sa = calloc(1, sizeof(*sa));
+	uint8_t body[128];
+	struct sa_msg offer;
+	struct ike_choice c;
+	const char *why = "";
+
+	sa_begin(&offer);
+	ike_offer_write(&offer.m, &aes256, 1, AUTH_PSK, 3600, 0);
+	sa_end(&offer);
+	memcpy(body, offer.sa->body.p, offer.sa->body.len - 4);
+	memcpy(body + offer.sa->body.len - 4, variable, sizeof(variable));
+	body[11] += 4;
+	body[19] += 4;
+	cr_assert_eq(sa_payload_parse((struct view){ body, offer.sa->body.len + 4 }, sa, &why), 0, "%s",
+		     why);
+	cr_assert_eq(ike_answer_check(offer.sa, sa, &c, offer.why, 256), 0, "%s", offer.why);
+	cr_assert_eq(c.life_s, 3600);
+	body[offer.sa->body.len + 3] ^= 1;
+	cr_assert_eq(sa_payload_parse((struct view){ body, offer.sa->body.len + 4 }, sa, &why), 0);
+	cr_assert_eq(ike_answer_check(offer.sa, sa, &c, offer.why, 256), -EBADMSG);
+	free(sa);
+	sa_free(&offer);
 }
 
 Test(proposal, answer_with_two_transforms_is_refused)
