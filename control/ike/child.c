@@ -1,0 +1,143 @@
+/* Children: what should be up, and what to negotiate for it. */
+#include <string.h>
+
+#include "exchange.h"
+
+struct child *child_new(struct peer *peer, const struct ike_child_cfg *cfg)
+{
+	struct child *child = ike_alloc(peer->ike, sizeof(*child));
+
+	if (!child)
+		return NULL;
+	child->ike = peer->ike;
+	child->peer = peer;
+	child->cfg = *cfg;
+	TAILQ_INIT(&child->pairs);
+	TAILQ_INSERT_TAIL(&peer->children, child, link);
+	return child;
+}
+
+void child_free(struct child *child)
+{
+	TAILQ_REMOVE(&child->peer->children, child, link);
+	ike_dealloc(child->ike, child, sizeof(*child));
+}
+
+struct child *child_find(struct peer *peer, const char *name)
+{
+	struct child *c;
+
+	TAILQ_FOREACH(c, &peer->children, link)
+		if (!c->dead && strcmp(c->cfg.name, name) == 0)
+			return c;
+	return NULL;
+}
+
+unsigned child_pairs(const struct child *child)
+{
+	return child->cfg.pairs ? child->cfg.pairs : 1;
+}
+
+bool child_missing(struct child *child, unsigned idx)
+{
+	struct pair *p;
+
+	TAILQ_FOREACH(p, &child->pairs, link)
+		if (!p->dead && p->idx == idx && p->state != PAIR_OLD)
+			return false;
+	return true;
+}
+
+static bool child_any_missing(struct child *child)
+{
+	for (unsigned i = 0; i < child_pairs(child); i++)
+		if (child_missing(child, i))
+			return true;
+	return false;
+}
+
+bool child_wants(const struct child *child)
+{
+	return !child->dead && !child->down && !child->peer->down &&
+	       (child->wanted || child->cfg.start == START_IMMEDIATE);
+}
+
+/* A pair that is due and whose successor nobody negotiates yet, or NULL. */
+static struct pair *child_due(struct child *child)
+{
+	struct pair *p, *o;
+
+	TAILQ_FOREACH(p, &child->pairs, link) {
+		bool taken = false;
+		if (p->dead || p->state != PAIR_LIVE || !p->rekey_due)
+			continue;
+		TAILQ_FOREACH(o, &child->pairs, link)
+			taken |= !o->dead && o->state == PAIR_NEW && o->idx == p->idx;
+		if (!taken)
+			return p;
+	}
+	return NULL;
+}
+
+bool child_has_work(struct child *child)
+{
+	if (child->dead || child->down)
+		return false;
+	return child_due(child) || (child_wants(child) && child_any_missing(child));
+}
+
+void child_negotiate(struct child *child, struct isakmp_sa *sa)
+{
+	struct pair *due;
+
+	for (unsigned i = 0; i < child_pairs(child) && child_wants(child); i++)
+		if (child_missing(child, i) && quick_mode_start(sa, child, i, 0) != 0)
+			break;
+	while ((due = child_due(child)))
+		if (quick_mode_start(sa, child, due->idx, due->ref.spi) != 0)
+			break;
+}
+
+void child_failed(struct child *child)
+{
+	child->retry_at = ike_now(child->ike) + backoff_us(child->ike, child->failures++);
+	if (child->cfg.start != START_IMMEDIATE && child->failures > 3)
+		child->wanted = false; /* the next packet, or the operator, asks again */
+	peer_kick(child->peer);
+}
+
+void child_established(struct child *child)
+{
+	child->failures = 0;
+	child->retry_at = 0;
+	if (!child_any_missing(child))
+		child->wanted = false;
+}
+
+unsigned child_pick_index(struct child *child)
+{
+	struct pair *p, *oldest = NULL;
+
+	for (unsigned i = 0; i < child_pairs(child); i++)
+		if (child_missing(child, i))
+			return i;
+	TAILQ_FOREACH(p, &child->pairs, link)
+		if (!p->dead && p->state == PAIR_LIVE &&
+		    (!oldest || p->established_us < oldest->established_us))
+			oldest = p;
+	return oldest ? oldest->idx : 0;
+}
+
+void child_delete_pairs(struct child *child, const char *why)
+{
+	struct pair *p;
+
+	TAILQ_FOREACH(p, &child->pairs, link) {
+		if (p->dead)
+			continue;
+		if (p->x)
+			exchange_kill(p->x);
+		else
+			pair_delete(p, why != NULL, why ? why : "the peer is gone");
+	}
+}

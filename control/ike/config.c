@@ -1,0 +1,156 @@
+/* Configuration in: peers are set, compared, replaced and removed. */
+#include <errno.h>
+#include <string.h>
+
+#include "engine.h"
+#include "secret.h"
+
+static bool esp_equal(const struct esp_transform *a, const struct esp_transform *b)
+{
+	return a->encr == b->encr && a->key_bits == b->key_bits && a->integ == b->integ &&
+	       a->group == b->group && a->esn == b->esn;
+}
+
+bool child_cfg_equal(const struct ike_child_cfg *a, const struct ike_child_cfg *b)
+{
+	if (strcmp(a->name, b->name) != 0 || a->policy != b->policy ||
+	    !selector_equal(&a->sel, &b->sel) || a->n_esp != b->n_esp || a->mode != b->mode ||
+	    a->start != b->start || a->pairs != b->pairs || a->life_s != b->life_s ||
+	    a->margin_s != b->margin_s || a->life_kb != b->life_kb ||
+	    a->replay_window != b->replay_window || a->df != b->df ||
+	    a->copy_dscp != b->copy_dscp)
+		return false;
+	for (unsigned i = 0; i < a->n_esp; i++)
+		if (!esp_equal(&a->esp[i], &b->esp[i]))
+			return false;
+	return true;
+}
+
+static bool id_same(const struct ike_id *a, const struct ike_id *b)
+{
+	return (!a->type && !b->type) || ike_id_equal(a, b);
+}
+
+/* Without the children. */
+bool peer_cfg_equal(const struct ike_peer_cfg *a, const struct ike_peer_cfg *b)
+{
+	if (!ip_addr_equal(&a->local, &b->local) || !ip_addr_equal(&a->remote, &b->remote) ||
+	    !id_same(&a->local_id, &b->local_id) || !id_same(&a->remote_id, &b->remote_id) ||
+	    a->psk_len != b->psk_len || strcmp(a->psk_name, b->psk_name) != 0 ||
+	    a->n_ike != b->n_ike || a->life_s != b->life_s || a->margin_s != b->margin_s ||
+	    a->retries != b->retries || a->retry_ms != b->retry_ms || a->dpd_s != b->dpd_s ||
+	    a->force_encap != b->force_encap || a->initiate != b->initiate)
+		return false;
+	if (a->psk_len && !secret_equal(a->psk, b->psk, a->psk_len))
+		return false;
+	for (unsigned i = 0; i < a->n_ike; i++)
+		if (a->ike[i].encr != b->ike[i].encr || a->ike[i].key_bits != b->ike[i].key_bits ||
+		    a->ike[i].hash != b->ike[i].hash || a->ike[i].group != b->ike[i].group)
+			return false;
+	return true;
+}
+
+/* The children go to child_new() one by one. */
+int peer_cfg_copy(struct ike *ike, struct ike_peer_cfg *to, const struct ike_peer_cfg *from)
+{
+	*to = *from;
+	to->children = NULL;
+	to->n_children = 0;
+	to->psk = NULL;
+	if (!from->psk)
+		return 0;
+	to->psk = ike_secret_alloc(ike, from->psk_len);
+	if (!to->psk)
+		return -ENOMEM;
+	memcpy(to->psk, from->psk, from->psk_len);
+	return 0;
+}
+
+void peer_cfg_clear(struct ike *ike, struct ike_peer_cfg *cfg)
+{
+	ike_secret_dealloc(ike, cfg->psk, cfg->psk_len);
+	cfg->psk = NULL;
+}
+
+static int peer_add(struct ike *ike, const struct ike_peer_cfg *cfg)
+{
+	struct peer *p = ike_alloc(ike, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->ike = ike;
+	TAILQ_INIT(&p->children);
+	TAILQ_INIT(&p->sas);
+	timer_init(&p->kick, peer_maintain, p);
+	TAILQ_INSERT_TAIL(&ike->peers, p, link);
+	int rc = peer_cfg_copy(ike, &p->cfg, cfg);
+	for (unsigned i = 0; rc == 0 && i < cfg->n_children; i++)
+		if (!child_new(p, &cfg->children[i]))
+			rc = -ENOMEM;
+	if (rc != 0)
+		peer_free(p);
+	else
+		peer_kick(p);
+	return rc;
+}
+
+static const struct ike_child_cfg *wanted_child(const struct ike_peer_cfg *cfg, const char *name)
+{
+	for (unsigned i = 0; i < cfg->n_children; i++)
+		if (strcmp(cfg->children[i].name, name) == 0)
+			return &cfg->children[i];
+	return NULL;
+}
+
+/* The peer itself stays; its children become those of cfg. */
+static int peer_sync_children(struct peer *p, const struct ike_peer_cfg *cfg)
+{
+	struct child *c, *next;
+	int rc = 0;
+
+	TAILQ_FOREACH(c, &p->children, link) {
+		const struct ike_child_cfg *want = wanted_child(cfg, c->cfg.name);
+		if (want && child_cfg_equal(want, &c->cfg))
+			continue;
+		child_delete_pairs(c, "removed from the configuration");
+		c->dead = true;
+	}
+	engine_reap(p->ike);
+	for (c = TAILQ_FIRST(&p->children); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->dead)
+			child_free(c);
+	}
+	for (unsigned i = 0; i < cfg->n_children && rc == 0; i++)
+		if (!child_find(p, cfg->children[i].name) && !child_new(p, &cfg->children[i]))
+			rc = -ENOMEM;
+	peer_kick(p);
+	return rc;
+}
+
+int ike_peer_set(struct ike *ike, const struct ike_peer_cfg *cfg)
+{
+	struct peer *old = peer_find(ike, cfg->name);
+
+	if (old && peer_cfg_equal(&old->cfg, cfg))
+		return peer_sync_children(old, cfg);
+	if (old)
+		ike_peer_remove(ike, cfg->name);
+	return peer_add(ike, cfg);
+}
+
+int ike_peer_remove(struct ike *ike, const char *name)
+{
+	struct peer *p = peer_find(ike, name);
+	struct isakmp_sa *sa;
+
+	if (!p)
+		return -ENOENT;
+	p->dead = true;
+	peer_down(p, "removed from the configuration");
+	TAILQ_FOREACH(sa, &p->sas, link)
+		sa_kill(sa); /* the DELETEs are on their way; nobody is left to repeat them */
+	engine_reap(ike);
+	peer_free(p);
+	return 0;
+}

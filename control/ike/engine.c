@@ -1,0 +1,270 @@
+/* The engine's outside: what comes in, and what an operator asks for. */
+#include <errno.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exchange.h"
+#include "secret.h"
+
+uint64_t ike_now(struct ike *ike)
+{
+	return ike->ops.now_us(ike->ops.ctx);
+}
+
+uint32_t ike_random32(struct ike *ike)
+{
+	uint32_t v;
+
+	return ike->ops.random(ike->ops.ctx, &v, sizeof(v)) == 0 ? v : 0;
+}
+
+void message_digest(const uint8_t *msg, size_t len, uint8_t out[DIGEST_LEN])
+{
+	SHA256(msg, len, out);
+}
+
+struct ike *ike_new(const struct ike_ops *ops, const struct ike_limits *limits)
+{
+	struct ike *ike = secret_alloc(sizeof(*ike)); /* it decrypts into itself */
+
+	if (!ike)
+		return NULL;
+	ike->ops = *ops;
+	if (limits)
+		ike->limits = *limits;
+	if (!ike->limits.half_open_max)
+		ike->limits.half_open_max = 512;
+	if (!ike->limits.half_open_per_source)
+		ike->limits.half_open_per_source = 16;
+	if (!ike->limits.half_open_s)
+		ike->limits.half_open_s = 30;
+	TAILQ_INIT(&ike->peers);
+	ike->bucket_seed = ike_random32(ike);
+	return ike;
+}
+
+void engine_reap(struct ike *ike)
+{
+	struct exchange *x;
+	struct isakmp_sa *sa;
+	struct pair *pair;
+
+	while ((x = SLIST_FIRST(&ike->dead_exchanges))) {
+		SLIST_REMOVE_HEAD(&ike->dead_exchanges, dead_link);
+		exchange_free(x);
+	}
+	while ((pair = SLIST_FIRST(&ike->dead_pairs))) {
+		SLIST_REMOVE_HEAD(&ike->dead_pairs, dead_link);
+		pair_free(pair);
+	}
+	while ((sa = SLIST_FIRST(&ike->dead_sas))) {
+		SLIST_REMOVE_HEAD(&ike->dead_sas, dead_link);
+		sa_free(sa);
+	}
+}
+
+void ike_free(struct ike *ike)
+{
+	struct peer *p;
+	struct child *c;
+	struct pair *pair;
+	struct isakmp_sa *sa;
+	struct job *job;
+
+	if (!ike)
+		return;
+	ike->closing = true;
+	TAILQ_FOREACH(p, &ike->peers, link) {
+		TAILQ_FOREACH(c, &p->children, link)
+			TAILQ_FOREACH(pair, &c->pairs, link)
+				if (!pair->x)
+					pair_kill(pair);
+		TAILQ_FOREACH(sa, &p->sas, link)
+			sa_kill(sa);
+	}
+	engine_reap(ike);
+	while ((p = TAILQ_FIRST(&ike->peers)))
+		peer_free(p);
+	while ((job = LIST_FIRST(&ike->jobs)))
+		job_free(ike, job);
+	secret_free(ike, sizeof(*ike));
+}
+
+size_t ike_objects(const struct ike *ike)
+{
+	return ike->bytes;
+}
+
+/* ---------------------------------------------------------------------------- messages ------ */
+
+/* No responder cookie yet: Main Mode message 1, new or repeated, or an error about ours. */
+static void input_first(struct ike *ike, struct inmsg *m)
+{
+	struct isakmp_sa *sa = sa_find_first(ike, m->hdr.icookie, m->path);
+	struct peer *peer;
+
+	if (m->hdr.exchange == EXCH_INFORMATIONAL) {
+		sa = sa_find(ike, m->hdr.icookie, m->hdr.rcookie);
+		if (sa)
+			informational_clear(sa, m);
+		return;
+	}
+	if (m->hdr.exchange != EXCH_IDENTITY_PROTECTION || m->hdr.msgid != 0 || ike->closing)
+		goto drop;
+	if (sa) {
+		struct exchange *x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
+		if (x)
+			exchange_receive(x, m);
+		return;
+	}
+	/* before anything is parsed: a flood costs no more than this */
+	if (half_open_full(ike, &m->path->remote)) {
+		ike->totals.half_open_refused++;
+		return;
+	}
+	peer = peer_by_path(ike, m->path);
+	if (peer && !peer->down) {
+		main_mode_respond(ike, peer, m);
+		return;
+	}
+	if (peer)
+		ike_note(ike, peer, NULL, "Main Mode from %s ignored: it is down by command",
+			 peer->cfg.name);
+drop:
+	ike->totals.dropped++;
+}
+
+static void input_quick(struct isakmp_sa *sa, struct inmsg *m)
+{
+	struct exchange *x = exchange_find(sa, EXCH_QUICK, m->hdr.msgid);
+	bool open = sa->state == IKE_SA_ESTABLISHED || sa->state == IKE_SA_REKEYED;
+
+	if (x)
+		exchange_receive(x, m);
+	else if (open && m->hdr.msgid != 0 && !sa_msgid_used(sa, m->hdr.msgid))
+		quick_mode_respond(sa, m);
+	else
+		sa->ike->totals.dropped++;
+}
+
+static void input_known(struct isakmp_sa *sa, struct inmsg *m)
+{
+	struct exchange *x;
+
+	switch (m->hdr.exchange) {
+	case EXCH_IDENTITY_PROTECTION:
+		x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
+		if (x && m->hdr.msgid == 0)
+			exchange_receive(x, m);
+		else
+			sa->ike->totals.dropped++;
+		return;
+	case EXCH_QUICK:
+		input_quick(sa, m);
+		return;
+	case EXCH_INFORMATIONAL:
+		if (sa->established_us && (m->hdr.flags & ISAKMP_FLAG_ENC) && m->hdr.msgid != 0)
+			informational_receive(sa, m);
+		else
+			informational_clear(sa, m);
+		return;
+	default:
+		sa->ike->totals.dropped++;
+	}
+}
+
+void ike_input(struct ike *ike, const struct ike_path *path, const uint8_t *msg, size_t len)
+{
+	static const uint8_t zero[ISAKMP_COOKIE_LEN];
+	struct inmsg *m = &ike->in;
+	struct isakmp_sa *sa;
+
+	ike->totals.messages_in++;
+	if (isakmp_hdr_parse(msg, len, &m->hdr) != 0 || len > IKE_MAX_MESSAGE ||
+	    memcmp(m->hdr.icookie, zero, sizeof(zero)) == 0) {
+		ike->totals.dropped++;
+		return;
+	}
+	m->path = path;
+	m->raw = (struct view){ msg, m->hdr.length };
+	m->list.n = 0;
+	if (memcmp(m->hdr.rcookie, zero, sizeof(zero)) == 0) {
+		input_first(ike, m);
+	} else {
+		sa = sa_find(ike, m->hdr.icookie, m->hdr.rcookie);
+		if (sa)
+			input_known(sa, m);
+		else
+			ike->totals.dropped++;
+	}
+	engine_reap(ike);
+}
+
+/* ------------------------------------------------------------------------------ timers ------ */
+
+uint64_t ike_next_timer(struct ike *ike)
+{
+	return timer_next(&ike->timers);
+}
+
+void ike_run_timers(struct ike *ike)
+{
+	uint64_t now = ike_now(ike);
+	struct timer *t;
+
+	while ((t = timer_pop(&ike->timers, now))) {
+		t->fn(t->arg);
+		engine_reap(ike);
+	}
+}
+
+/* --------------------------------------------------------------------- what packets want ---- */
+
+void ike_acquire(struct ike *ike, uint32_t policy)
+{
+	struct peer *p;
+	struct child *c;
+
+	TAILQ_FOREACH(p, &ike->peers, link) {
+		TAILQ_FOREACH(c, &p->children, link) {
+			if (c->dead || c->cfg.policy != policy ||
+			    c->cfg.start != START_ON_DEMAND || !child_missing(c, 0))
+				continue;
+			c->down = p->down = false;
+			c->wanted = true;
+			peer_kick(p);
+		}
+	}
+}
+
+/* The peer sends under an SPI that we do not have: it does not know that we lost it. Under an ISAKMP
+ * SA it can be told; without one, a new one with INITIAL-CONTACT tells it. */
+void ike_bad_spi(struct ike *ike, const struct ip_addr *remote, uint32_t spi)
+{
+	uint64_t now = ike_now(ike);
+	struct peer *p;
+	struct isakmp_sa *sa;
+	uint8_t raw[4] = { (uint8_t)(spi >> 24), (uint8_t)(spi >> 16), (uint8_t)(spi >> 8),
+			   (uint8_t)spi };
+
+	TAILQ_FOREACH(p, &ike->peers, link) {
+		sa = peer_sa(p);
+		if (p->dead || !ip_addr_equal(sa ? &sa->path.remote : &p->cfg.remote, remote))
+			continue;
+		if (now < p->bad_spi_at || ike->closing)
+			return;
+		p->bad_spi_at = now + BAD_SPI_US;
+		if (sa) {
+			info_notify(sa, PROTO_ESP, N_INVALID_SPI, raw, sizeof(raw), raw,
+				    sizeof(raw));
+		} else if (!p->down) {
+			ike_note(ike, p, NULL, "%s uses SPI %08x, which we do not have",
+				 p->cfg.name, spi);
+			p->want_phase1 = true;
+			peer_kick(p);
+		}
+		return;
+	}
+	engine_reap(ike);
+}

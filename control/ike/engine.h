@@ -1,0 +1,374 @@
+/* The engine's own structures; private to control/ike and to the tests that look inside.
+ *
+ * Who owns what: an engine owns its peers; a peer owns its children (what is configured) and its
+ * ISAKMP SAs; a child owns its SA pairs, which outlive the ISAKMP SA that negotiated them; an ISAKMP
+ * SA owns its exchanges; an exchange owns at most one job. Anything may die in the middle of a call:
+ * *_kill() marks it, takes it out of service and out of the look-up tables; engine_reap() unlinks and
+ * frees it when the outermost call returns. Loops over lists therefore may kill what they meet, must
+ * skip what is dead, and no pointer dangles within a call. */
+#ifndef SHRIKE_IKE_ENGINE_H
+#define SHRIKE_IKE_ENGINE_H
+
+#include <sys/queue.h>
+
+#include "dh.h"
+#include "ike.h"
+#include "keymat.h"
+#include "proposal.h"
+#include "timer.h"
+
+#define SECOND 1000000ull
+
+#define SA_BUCKETS	   1024
+#define PAIR_BUCKETS	   1024
+#define MSG_MAX		   4096		/* bytes of one message that we build */
+#define DIGEST_LEN	   32
+#define SEEN_MAX	   4		/* messages that an exchange takes from the other side */
+#define REPLIES_MAX	   12		/* repeats of a stored reply to duplicates */
+#define LINGER_US	   (70 * SECOND) /* a finished exchange still knows duplicates that long */
+#define GRACE_US	   (10 * SECOND) /* an SA that was replaced lives on that long */
+#define SETTLE_US	   (8 * SECOND) /* pairs made closer together than that are a collision */
+#define RETRY_MAX_S	   64		/* the longest back-off of a connection that must be up */
+#define BLIND_REPEATS	   2		/* a DELETE is not acknowledged: it is said three times */
+#define KEEPALIVE_US	   (20 * SECOND)
+#define BAD_SPI_US	   (5 * SECOND) /* one reaction to unknown SPIs a peer in that time */
+#define MSGIDS_MAX	   8192		/* used under one ISAKMP SA; then it is replaced */
+#define MAX_PENDING_QUICK  256		/* responder Quick Modes in progress under one ISAKMP SA */
+
+struct buf { /* owned bytes; secret ones are freed with buf_wipe */
+	uint8_t *p;
+	size_t len;
+};
+
+enum natt_version { NATT_NONE, NATT_DRAFT_02, NATT_DRAFT_03, NATT_RFC3947 };
+
+struct child { /* a configured child and what it is doing */
+	TAILQ_ENTRY(child) link;
+	struct ike *ike;
+	struct peer *peer;
+	struct ike_child_cfg cfg;
+	bool dead;
+	bool down;   /* by the operator: until up or acquire */
+	bool wanted; /* somebody asked for it: negotiate until it is there */
+	unsigned failures;
+	uint64_t retry_at; /* nothing new before that */
+	TAILQ_HEAD(, pair) pairs;
+};
+
+struct peer {
+	TAILQ_ENTRY(peer) link;
+	struct ike *ike;
+	struct ike_peer_cfg cfg; /* deep copy; children are in the list below instead */
+	bool dead;
+	bool down;
+	bool contacted;	   /* an ISAKMP SA stood since we started: no INITIAL-CONTACT any more */
+	bool want_phase1;  /* asked for, or due for a rekey */
+	unsigned failures;
+	uint64_t retry_at, bad_spi_at;
+	struct timer kick; /* runs peer_maintain() */
+	char last_error[400];
+	TAILQ_HEAD(, child) children;
+	TAILQ_HEAD(, isakmp_sa) sas;
+};
+
+struct isakmp_sa {
+	TAILQ_ENTRY(isakmp_sa) link;  /* of the peer */
+	LIST_ENTRY(isakmp_sa) bucket; /* by initiator cookie */
+	SLIST_ENTRY(isakmp_sa) dead_link;
+	LIST_ENTRY(isakmp_sa) half_link;
+	struct ike *ike;
+	struct peer *peer;
+	bool initiator, dead;
+	bool published; /* in ike->sas */
+	bool half_open; /* responder, peer not authenticated: in ike->half_open */
+	bool stale;	/* a Quick Mode timed out under it: not used for new ones */
+	enum ike_sa_state state;
+	uint8_t icookie[ISAKMP_COOKIE_LEN], rcookie[ISAKMP_COOKIE_LEN];
+	struct ike_path path;
+	struct ike_transform t;
+	uint32_t life_s;
+	struct ike_keys *keys;		    /* secret memory; NULL until derived */
+	uint8_t last_block[IKE_MAX_BLOCK];  /* of phase 1: where phase 2 IVs start */
+	struct ike_id remote_id;
+	enum natt_version natt;
+	bool nat_local, nat_remote, encap;
+	bool peer_dpd;			    /* it said so */
+	uint64_t created_us, established_us, expires_us, last_rx_us;
+	uint64_t heard_us;		    /* when the first message of its Main Mode came in */
+	struct timer life;		    /* soft, then hard; half-open: its deadline */
+	struct timer dpd, keepalive;
+	bool soft_done;
+	unsigned dpd_tries;
+	uint32_t dpd_seq;
+	uint32_t quick_modes;
+	uint32_t *msgids; /* used, by either side */
+	unsigned n_msgids, cap_msgids;
+	char hint[160];	  /* what an unauthenticated notify said; only ever text */
+	TAILQ_HEAD(, exchange) exchanges;
+};
+
+struct pair_keys {
+	uint8_t in[SA_KEY_MAX], in_auth[SA_AUTH_MAX];
+	uint8_t out[SA_KEY_MAX], out_auth[SA_AUTH_MAX];
+};
+
+enum pair_state { PAIR_NEW, PAIR_LIVE, PAIR_OLD };
+
+struct pair { /* one SA pair, from its reservation to its end */
+	TAILQ_ENTRY(pair) link;	 /* of the child */
+	LIST_ENTRY(pair) bucket; /* by ref.spi */
+	SLIST_ENTRY(pair) dead_link;
+	struct ike *ike;
+	struct child *child;
+	struct exchange *x; /* that is negotiating it; NULL afterwards */
+	unsigned idx;	    /* which of the child's parallel pairs */
+	enum pair_state state;
+	bool dead, initiator, in_set, out_set;
+	bool rekey_due;	    /* soft limit reached, or asked for */
+	bool rekeyed;	    /* a successor stands */
+	struct sa_ref ref;
+	uint32_t spi_out;
+	struct esp_transform t;
+	bool udp_encap;
+	struct ike_path path;
+	struct selector sel;
+	uint32_t life_s;
+	struct pair_keys *keys; /* secret; until both directions are installed */
+	uint64_t created_us, established_us, expires_us;
+	struct timer soft, end; /* end: the hard limit, or the end of the grace time */
+	char end_why[64];
+};
+
+struct qm { /* Quick Mode's own */
+	struct child *child;
+	unsigned idx;
+	struct pair *pair;
+	uint32_t replaces; /* our SPI of the pair to be replaced, 0 = none */
+	struct buf sa_body, id_i, id_r; /* as sent by the initiator, raw bodies */
+	struct esp_choice choice;
+	uint16_t group; /* PFS, 0 = none */
+	bool have_ids;
+};
+
+struct exchange {
+	TAILQ_ENTRY(exchange) link; /* of the ISAKMP SA */
+	SLIST_ENTRY(exchange) dead_link;
+	struct ike *ike;
+	struct isakmp_sa *sa;
+	uint8_t type; /* enum exchange_type */
+	bool initiator;
+	bool dead, done;
+	bool busy;     /* waits for a job or an installation: takes no message */
+	bool notified; /* an error notify went out: never a second one */
+	uint8_t step;  /* index of the message that it waits for, see step_find() */
+	uint32_t msgid;
+	uint64_t started_us;
+	uint8_t iv[IKE_MAX_BLOCK];
+	uint8_t seen[SEEN_MAX][DIGEST_LEN]; /* hashes of the raw messages taken */
+	unsigned n_seen, replies;
+	struct buf tx; /* the last message sent */
+	unsigned tries;
+	uint64_t interval_us;
+	struct timer timer;
+	struct job *job;
+	void (*resume)(struct exchange *x, int rc); /* after a job or an installation */
+	struct dh *dh;
+	struct buf ni, nr, peer_ke;
+	struct buf gxy; /* secret */
+	struct buf sai; /* Main Mode: the initiator's SA body */
+	struct qm qm;
+};
+
+/* A message on its way through the driver. */
+struct inmsg {
+	const struct ike_path *path;
+	struct isakmp_hdr hdr;
+	struct view raw;	   /* as received */
+	struct payload_list list;  /* views of the plaintext */
+	struct view plain;	   /* after the fixed header, decrypted */
+};
+
+struct job {
+	struct ike_job base; /* first: it is what goes out and comes back */
+	LIST_ENTRY(job) link;
+	struct exchange *x; /* NULL: nobody waits any more */
+	uint16_t group;
+	struct dh *dh;
+	struct buf peer;   /* the other side's public value, empty: only generate */
+	struct buf shared; /* secret */
+	int rc;
+};
+
+struct ike {
+	struct ike_ops ops;
+	struct ike_limits limits;
+	struct timer_heap timers;
+	TAILQ_HEAD(, peer) peers;
+	LIST_HEAD(, isakmp_sa) sas[SA_BUCKETS];
+	LIST_HEAD(, pair) pairs[PAIR_BUCKETS];
+	LIST_HEAD(, job) jobs;
+	LIST_HEAD(, isakmp_sa) half_open;
+	SLIST_HEAD(, isakmp_sa) dead_sas;
+	SLIST_HEAD(, exchange) dead_exchanges;
+	SLIST_HEAD(, pair) dead_pairs;
+	struct ike_totals totals;
+	uint64_t job_ids;
+	uint32_t bucket_seed;
+	size_t bytes; /* in objects below this one */
+	bool closing;
+	struct sa_payload offer, answer;  /* parsed, for the message in hand only */
+	struct inmsg in;
+	uint8_t plain[IKE_MAX_MESSAGE];
+	uint8_t out[MSG_MAX];
+};
+
+/* ------------------------------------------------------------------------ memory (mem.c) ---- */
+void *ike_alloc(struct ike *ike, size_t len); /* zeroed and counted; NULL when there is none */
+void ike_dealloc(struct ike *ike, void *p, size_t len);
+void *ike_secret_alloc(struct ike *ike, size_t len);
+void ike_secret_dealloc(struct ike *ike, void *p, size_t len);
+int buf_set(struct ike *ike, struct buf *b, const void *p, size_t len); /* 0 or -ENOMEM */
+void buf_free(struct ike *ike, struct buf *b);
+void buf_wipe(struct ike *ike, struct buf *b); /* for those from ike_secret_alloc */
+static inline struct view buf_view(const struct buf *b)
+{
+	return (struct view){ b->p, b->len };
+}
+
+/* ------------------------------------------------------------------------ engine.c ---------- */
+uint64_t ike_now(struct ike *ike);
+uint32_t ike_random32(struct ike *ike); /* 0 when the random source failed */
+void engine_reap(struct ike *ike);
+void message_digest(const uint8_t *msg, size_t len, uint8_t out[DIGEST_LEN]);
+
+/* ------------------------------------------------------------------------ notes.c ----------- */
+/* Raises an event; peer, child and sa may be NULL. */
+__attribute__((format(printf, 6, 7))) void ike_event(struct ike *ike, enum ike_event_type type,
+						     struct peer *peer, struct child *child,
+						     const struct isakmp_sa *sa, const char *fmt,
+						     ...);
+#define ike_note(ike, peer, sa, ...) ike_event(ike, IKE_EV_NOTE, peer, NULL, sa, __VA_ARGS__)
+/* Remembers a sentence as the peer's last error, and says it as a note. */
+__attribute__((format(printf, 3, 4))) void peer_error(struct peer *peer, const struct isakmp_sa *sa,
+						      const char *fmt, ...);
+void timing_add(struct ike_timing *t, uint64_t us);
+
+/* ------------------------------------------------------------------------ peer.c ------------ */
+struct peer *peer_find(struct ike *ike, const char *name);
+/* The connection for a path: exact addresses first, then any. skip: start behind that one. */
+struct peer *peer_by_path(struct ike *ike, const struct ike_path *path);
+bool peer_accepts(const struct peer *peer, const struct ike_path *path);
+struct ike_id peer_local_id(const struct peer *peer, const struct ike_path *path);
+struct ike_id peer_remote_id(const struct peer *peer, const struct ike_path *path);
+bool peer_may_initiate(const struct peer *peer);
+/* The SA that new Quick Modes and Informationals go under, or NULL. */
+struct isakmp_sa *peer_sa(struct peer *peer);
+/* Looks after everything that should be up, soon (from a timer). */
+void peer_kick(struct peer *peer);
+void peer_maintain(void *arg); /* the kick timer's */
+void peer_phase1_failed(struct peer *peer);
+void peer_lost(struct peer *peer, struct isakmp_sa *sa); /* dead peer detection gave up */
+/* A peer's address moved: pairs that still send to the old one get successors. */
+void peer_moved(struct peer *peer, const struct ike_path *from);
+void peer_down(struct peer *peer, const char *why); /* DELETEs for everything */
+void peer_phase1_up(struct peer *peer, struct isakmp_sa *sa);
+/* Pairs and other SAs from before `before` are void: the peer has started anew. */
+void peer_forget_before(struct peer *peer, uint64_t before, struct isakmp_sa *except);
+void peer_free(struct peer *peer);
+uint32_t retry_ms(const struct peer *peer);
+unsigned retry_count(const struct peer *peer);
+/* 1, 2, 4 .. RETRY_MAX_S seconds and up to a quarter more. */
+uint64_t backoff_us(struct ike *ike, unsigned failures);
+
+/* ------------------------------------------------------------------------ config.c ---------- */
+int peer_cfg_copy(struct ike *ike, struct ike_peer_cfg *to, const struct ike_peer_cfg *from);
+void peer_cfg_clear(struct ike *ike, struct ike_peer_cfg *cfg);
+bool peer_cfg_equal(const struct ike_peer_cfg *a, const struct ike_peer_cfg *b);
+bool child_cfg_equal(const struct ike_child_cfg *a, const struct ike_child_cfg *b);
+
+/* ------------------------------------------------------------------------ child.c ----------- */
+struct child *child_new(struct peer *peer, const struct ike_child_cfg *cfg);
+void child_free(struct child *child); /* its pairs must be dead */
+struct child *child_find(struct peer *peer, const char *name);
+unsigned child_pairs(const struct child *child);
+bool child_missing(struct child *child, unsigned idx); /* no live pair, none negotiated by us */
+bool child_wants(const struct child *child);
+void child_failed(struct child *child);
+/* The responder's choice: what pair index an incoming Quick Mode is for. */
+unsigned child_pick_index(struct child *child);
+/* Starts what is missing or due under sa. */
+void child_negotiate(struct child *child, struct isakmp_sa *sa);
+bool child_has_work(struct child *child);
+void child_established(struct child *child);
+void child_delete_pairs(struct child *child, const char *why);
+
+/* ------------------------------------------------------------------------ pair.c ------------ */
+struct pair *pair_new(struct child *child, unsigned idx, bool initiator, struct exchange *x);
+struct pair *pair_find(struct ike *ike, uint32_t spi);
+int pair_derive(struct pair *pair, struct exchange *x); /* keys and everything else chosen */
+int pair_install(struct pair *pair, enum sa_dir dir);
+/* Both directions stand: replaces its predecessors, sets the limits, says so. */
+void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s);
+/* Takes it out of service at once. tell: with a DELETE when there is an ISAKMP SA to send it. */
+void pair_delete(struct pair *pair, bool tell, const char *why);
+void pair_kill(struct pair *pair);
+void pair_free(struct pair *pair);
+
+/* ------------------------------------------------------------------------ isakmp_sa.c ------- */
+struct isakmp_sa *sa_new(struct peer *peer, const struct ike_path *path, bool initiator);
+void sa_publish(struct isakmp_sa *sa); /* responder: its initiator cookie is known */
+void sa_move(struct isakmp_sa *sa, struct peer *to);
+/* By both cookies, or by the initiator's while an initiator does not know the other yet. */
+struct isakmp_sa *sa_find(struct ike *ike, const uint8_t *icookie, const uint8_t *rcookie);
+/* A first message's: responder SAs from that source with that initiator cookie. */
+struct isakmp_sa *sa_find_first(struct ike *ike, const uint8_t *icookie,
+				const struct ike_path *path);
+bool half_open_full(struct ike *ike, const struct ip_addr *source);
+void sa_retire(struct isakmp_sa *sa, uint64_t grace_us); /* a newer one took over */
+bool sa_usable(const struct isakmp_sa *sa); /* for new Quick Modes and Informationals */
+void sa_kill(struct isakmp_sa *sa);
+/* DELETE for it, a moment for the repeats, then gone. */
+void sa_close(struct isakmp_sa *sa, const char *why);
+void sa_free(struct isakmp_sa *sa);
+void sa_established(struct isakmp_sa *sa, const uint8_t *last_block);
+void sa_heard(struct isakmp_sa *sa, const struct ike_path *path); /* an authenticated message */
+bool sa_msgid_used(const struct isakmp_sa *sa, uint32_t msgid);
+int sa_msgid_use(struct isakmp_sa *sa, uint32_t msgid);
+uint32_t sa_msgid_new(struct isakmp_sa *sa); /* 0 on failure */
+void sa_dpd_ack(struct isakmp_sa *sa, uint32_t seq);
+
+/* ------------------------------------------------------------------------ jobs.c ------------ */
+/* Makes x->dh (when there is none yet) in the group and, with x->peer_ke set, x->gxy, on another
+ * thread; then resume(x, rc). 0 or -errno; after 0 the exchange is busy. */
+int job_start(struct exchange *x, uint16_t group, void (*resume)(struct exchange *x, int rc));
+void job_abandon(struct job *job);
+void job_free(struct ike *ike, struct job *job);
+
+/* ------------------------------------------------------------------------ the exchanges ----- */
+int main_mode_start(struct peer *peer);
+void main_mode_respond(struct ike *ike, struct peer *peer, struct inmsg *m);
+int quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx,
+		     uint32_t replaces);
+void quick_mode_installed(struct exchange *x);
+void quick_mode_respond(struct isakmp_sa *sa, struct inmsg *m);
+/* A peer refused with a notify: the Quick Mode that it means ends. */
+void quick_mode_refused(struct isakmp_sa *sa, const struct notify *n);
+void informational_receive(struct isakmp_sa *sa, struct inmsg *m);
+void informational_clear(struct isakmp_sa *sa, struct inmsg *m);
+void info_notify(struct isakmp_sa *sa, uint8_t proto, uint16_t type, const void *spi,
+		 size_t spi_len, const void *data, size_t data_len);
+void info_delete_pair(struct isakmp_sa *sa, const struct pair *pair);
+void info_delete_sa(struct isakmp_sa *sa);
+/* A notify in the clear, for a phase 1 that fails. */
+void info_clear_notify(struct ike *ike, const struct ike_path *path, const uint8_t *icookie,
+		       const uint8_t *rcookie, uint16_t type);
+
+/* ------------------------------------------------------------------------ natt.c, vendor.c -- */
+void natt_write(struct msgbuf *m, const struct isakmp_sa *sa, enum hash_alg hash);
+void natt_read(struct isakmp_sa *sa, const struct payload_list *l);
+void natt_float(struct isakmp_sa *sa); /* initiator, before message 5 */
+uint16_t natt_encap(const struct isakmp_sa *sa, enum sa_mode mode);
+void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa);
+void vendor_read(struct isakmp_sa *sa, const struct payload_list *l);
+
+#endif

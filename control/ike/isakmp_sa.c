@@ -1,0 +1,378 @@
+/* ISAKMP SAs: their life from the first message to the last DELETE. */
+#include "isakmp_sa.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "exchange.h"
+
+static void sa_life(void *arg);
+static void sa_keepalive(void *arg);
+
+static unsigned bucket_of(const struct ike *ike, const uint8_t *icookie)
+{
+	return ((get_u32(icookie) ^ get_u32(icookie + 4)) + ike->bucket_seed) % SA_BUCKETS;
+}
+
+static bool is_zero(const uint8_t *cookie)
+{
+	static const uint8_t zero[ISAKMP_COOKIE_LEN];
+
+	return memcmp(cookie, zero, sizeof(zero)) == 0;
+}
+
+struct isakmp_sa *sa_new(struct peer *peer, const struct ike_path *path, bool initiator)
+{
+	struct ike *ike = peer->ike;
+	struct isakmp_sa *sa = ike_alloc(ike, sizeof(*sa));
+
+	if (!sa)
+		return NULL;
+	if (ike->ops.random(ike->ops.ctx, initiator ? sa->icookie : sa->rcookie,
+			    ISAKMP_COOKIE_LEN) != 0) {
+		ike_dealloc(ike, sa, sizeof(*sa));
+		return NULL;
+	}
+	sa->ike = ike;
+	sa->peer = peer;
+	sa->initiator = initiator;
+	sa->path = *path;
+	sa->created_us = ike_now(ike);
+	TAILQ_INIT(&sa->exchanges);
+	timer_init(&sa->life, sa_life, sa);
+	timer_init(&sa->dpd, sa_dpd_timer, sa);
+	timer_init(&sa->keepalive, sa_keepalive, sa);
+	TAILQ_INSERT_TAIL(&peer->sas, sa, link);
+	if (initiator) {
+		sa_publish(sa);
+		return sa;
+	}
+	sa->half_open = true;
+	ike->totals.half_open++;
+	LIST_INSERT_HEAD(&ike->half_open, sa, half_link);
+	uint32_t seconds = ike->limits.half_open_s;
+	timer_set(&ike->timers, &sa->life, sa->created_us + seconds * SECOND);
+	return sa;
+}
+
+void sa_publish(struct isakmp_sa *sa)
+{
+	LIST_INSERT_HEAD(&sa->ike->sas[bucket_of(sa->ike, sa->icookie)], sa, bucket);
+	sa->published = true;
+}
+
+struct isakmp_sa *sa_find(struct ike *ike, const uint8_t *icookie, const uint8_t *rcookie)
+{
+	struct isakmp_sa *sa;
+
+	LIST_FOREACH(sa, &ike->sas[bucket_of(ike, icookie)], bucket) {
+		if (memcmp(sa->icookie, icookie, ISAKMP_COOKIE_LEN) != 0)
+			continue;
+		if (memcmp(sa->rcookie, rcookie, ISAKMP_COOKIE_LEN) == 0 ||
+		    (sa->initiator && is_zero(sa->rcookie)))
+			return sa;
+	}
+	return NULL;
+}
+
+struct isakmp_sa *sa_find_first(struct ike *ike, const uint8_t *icookie,
+				const struct ike_path *path)
+{
+	struct isakmp_sa *sa;
+
+	LIST_FOREACH(sa, &ike->sas[bucket_of(ike, icookie)], bucket)
+		if (memcmp(sa->icookie, icookie, ISAKMP_COOKIE_LEN) == 0 && !sa->initiator &&
+		    ip_addr_equal(&sa->path.remote, &path->remote))
+			return sa;
+	return NULL;
+}
+
+bool half_open_full(struct ike *ike, const struct ip_addr *source)
+{
+	struct isakmp_sa *sa;
+	unsigned all = 0, same = 0;
+
+	LIST_FOREACH(sa, &ike->half_open, half_link) {
+		all++;
+		same += ip_addr_equal(&sa->path.remote, source);
+	}
+	return all >= ike->limits.half_open_max || same >= ike->limits.half_open_per_source;
+}
+
+static void sa_not_half_open(struct isakmp_sa *sa)
+{
+	if (!sa->half_open)
+		return;
+	sa->half_open = false;
+	sa->ike->totals.half_open--;
+	LIST_REMOVE(sa, half_link);
+}
+
+void sa_kill(struct isakmp_sa *sa)
+{
+	struct timer_heap *h = &sa->ike->timers;
+	struct exchange *x;
+
+	if (sa->dead)
+		return;
+	sa->dead = true;
+	sa_not_half_open(sa);
+	timer_cancel(h, &sa->life);
+	timer_cancel(h, &sa->dpd);
+	timer_cancel(h, &sa->keepalive);
+	if (sa->published)
+		LIST_REMOVE(sa, bucket);
+	TAILQ_FOREACH(x, &sa->exchanges, link)
+		exchange_kill(x);
+	SLIST_INSERT_HEAD(&sa->ike->dead_sas, sa, dead_link);
+}
+
+void sa_free(struct isakmp_sa *sa)
+{
+	struct ike *ike = sa->ike;
+
+	TAILQ_REMOVE(&sa->peer->sas, sa, link);
+	ike_secret_dealloc(ike, sa->keys, sizeof(*sa->keys));
+	ike_dealloc(ike, sa->msgids, sa->cap_msgids * sizeof(*sa->msgids));
+	ike_dealloc(ike, sa, sizeof(*sa));
+}
+
+void sa_move(struct isakmp_sa *sa, struct peer *to)
+{
+	TAILQ_REMOVE(&sa->peer->sas, sa, link);
+	sa->peer = to;
+	TAILQ_INSERT_TAIL(&to->sas, sa, link);
+}
+
+/* ----------------------------------------------------------------------------- message IDs -- */
+
+bool sa_msgid_used(const struct isakmp_sa *sa, uint32_t msgid)
+{
+	for (unsigned i = 0; i < sa->n_msgids; i++)
+		if (sa->msgids[i] == msgid)
+			return true;
+	return false;
+}
+
+int sa_msgid_use(struct isakmp_sa *sa, uint32_t msgid)
+{
+	struct ike *ike = sa->ike;
+
+	if (sa->n_msgids == MSGIDS_MAX)
+		return -ENOSPC;
+	if (sa->n_msgids == sa->cap_msgids) {
+		unsigned cap = sa->cap_msgids ? sa->cap_msgids * 2 : 32;
+		uint32_t *v = ike_alloc(ike, cap * sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		if (sa->n_msgids)
+			memcpy(v, sa->msgids, sa->n_msgids * sizeof(*v));
+		ike_dealloc(ike, sa->msgids, sa->cap_msgids * sizeof(*v));
+		sa->msgids = v;
+		sa->cap_msgids = cap;
+	}
+	sa->msgids[sa->n_msgids++] = msgid;
+	if (sa->n_msgids == MSGIDS_MAX - MSGIDS_MAX / 8 && sa_usable(sa)) {
+		sa->peer->want_phase1 = true;
+		peer_kick(sa->peer);
+	}
+	return 0;
+}
+
+uint32_t sa_msgid_new(struct isakmp_sa *sa)
+{
+	uint32_t id;
+
+	do {
+		id = ike_random32(sa->ike);
+	} while (id != 0 && sa_msgid_used(sa, id));
+	return id != 0 && sa_msgid_use(sa, id) == 0 ? id : 0;
+}
+
+/* ------------------------------------------------------------------------------- life ------- */
+
+bool sa_usable(const struct isakmp_sa *sa)
+{
+	return !sa->dead && !sa->stale && sa->state == IKE_SA_ESTABLISHED;
+}
+
+/* When the rekey is due, seconds after the start. The initiator goes first, the responder steps in
+ * only when it did not: that keeps simultaneous rekeys rare. */
+uint64_t soft_limit_us(struct ike *ike, uint32_t life_s, uint32_t margin_s, bool initiator)
+{
+	uint64_t life = life_s * SECOND, margin = margin_s ? margin_s * SECOND : life / 10;
+	uint64_t jitter = ike_random32(ike);
+
+	if (margin > life / 3)
+		margin = life / 3;
+	if (initiator)
+		return life - margin - jitter * margin / UINT32_MAX;
+	return life - margin / 2 - jitter * (margin / 4) / UINT32_MAX;
+}
+
+void sa_established(struct isakmp_sa *sa, const uint8_t *last_block)
+{
+	struct ike *ike = sa->ike;
+	uint64_t now = ike_now(ike);
+	char t[TRANSFORM_STR_LEN];
+
+	sa_not_half_open(sa);
+	memcpy(sa->last_block, last_block, sizeof(sa->last_block));
+	sa->state = IKE_SA_ESTABLISHED;
+	sa->established_us = sa->last_rx_us = now;
+	sa->expires_us = now + sa->life_s * SECOND;
+	timing_add(&ike->totals.phase1, now - sa->created_us);
+	timer_set(&ike->timers, &sa->life,
+		  now + soft_limit_us(ike, sa->life_s, sa->peer->cfg.margin_s, sa->initiator));
+	if (sa->peer->cfg.dpd_s && sa->peer_dpd)
+		timer_set(&ike->timers, &sa->dpd, now + sa->peer->cfg.dpd_s * SECOND);
+	if (sa->nat_local)
+		timer_set(&ike->timers, &sa->keepalive, now + KEEPALIVE_US);
+	ike_event(ike, IKE_EV_PHASE1_UP, sa->peer, NULL, sa, "%s established as %s with %s",
+		  sa->peer->cfg.name, sa->initiator ? "initiator" : "responder",
+		  ike_transform_str(&sa->t, t, sizeof(t)));
+	peer_phase1_up(sa->peer, sa);
+}
+
+void sa_retire(struct isakmp_sa *sa, uint64_t grace_us)
+{
+	sa->state = IKE_SA_REKEYED;
+	timer_set(&sa->ike->timers, &sa->life, ike_now(sa->ike) + grace_us);
+}
+
+static bool sa_negotiates(const struct isakmp_sa *sa)
+{
+	const struct exchange *x;
+
+	TAILQ_FOREACH(x, &sa->exchanges, link)
+		if (!x->dead && !x->done && x->type == EXCH_QUICK)
+			return true;
+	return false;
+}
+
+void sa_close(struct isakmp_sa *sa, const char *why)
+{
+	struct ike *ike = sa->ike;
+	struct exchange *x;
+
+	if (sa->dead || sa->state == IKE_SA_CLOSING)
+		return;
+	if (sa->state == IKE_SA_CONNECTING) {
+		sa_kill(sa);
+		return;
+	}
+	TAILQ_FOREACH(x, &sa->exchanges, link)
+		if (!x->done && x->type == EXCH_QUICK)
+			exchange_kill(x);
+	sa->state = IKE_SA_CLOSING;
+	timer_cancel(&ike->timers, &sa->dpd);
+	timer_cancel(&ike->timers, &sa->keepalive);
+	ike_event(ike, IKE_EV_PHASE1_DOWN, sa->peer, NULL, sa, "%s", why);
+	info_delete_sa(sa);
+	timer_set(&ike->timers, &sa->life, ike_now(ike) + GRACE_US);
+}
+
+/* The first Main Mode of a responder did not come to its end in time. */
+static void sa_abandoned(struct isakmp_sa *sa)
+{
+	struct ike *ike = sa->ike;
+	struct exchange *x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
+	const struct step *s = x ? step_find(x->type, x->initiator, x->step) : NULL;
+
+	ike->totals.phase1.failed++;
+	if (!x || !x->notified) /* otherwise the reason has been told */
+		peer_error(sa->peer, sa, "%s stopped in the middle: %s never came",
+			   sa->peer->cfg.name, s ? s->name : "the next message");
+	ike_event(ike, IKE_EV_PHASE1_FAILED, sa->peer, NULL, sa, "%s", sa->peer->last_error);
+	sa_kill(sa);
+}
+
+/* One timer for what time does to an SA: deadline, soft limit, hard limit, grace. */
+static void sa_life(void *arg)
+{
+	struct isakmp_sa *sa = arg;
+	struct ike *ike = sa->ike;
+
+	if (sa->half_open) {
+		sa_abandoned(sa);
+	} else if (sa->state == IKE_SA_CLOSING) {
+		sa_kill(sa);
+	} else if (sa->state == IKE_SA_REKEYED) {
+		if (sa_negotiates(sa) && ike_now(ike) < sa->expires_us)
+			timer_set(&ike->timers, &sa->life, ike_now(ike) + GRACE_US);
+		else
+			sa_close(sa, "replaced by a newer one");
+	} else if (!sa->soft_done) {
+		sa->soft_done = true;
+		timer_set(&ike->timers, &sa->life, sa->expires_us);
+		if (peer_sa(sa->peer) == sa && peer_needs_phase1(sa->peer)) {
+			sa->peer->want_phase1 = true;
+			peer_kick(sa->peer);
+		}
+	} else {
+		sa_close(sa, "its lifetime is over");
+		peer_kick(sa->peer);
+	}
+}
+
+/* ------------------------------------------------------------------------- what keeps it ---- */
+
+static void sa_keepalive(void *arg)
+{
+	struct isakmp_sa *sa = arg;
+	struct ike *ike = sa->ike;
+
+	ike->ops.keepalive(ike->ops.ctx, &sa->path);
+	timer_set(&ike->timers, &sa->keepalive, ike_now(ike) + KEEPALIVE_US);
+}
+
+void sa_heard(struct isakmp_sa *sa, const struct ike_path *path)
+{
+	struct ike_path old = sa->path;
+	char addr[ADDR_STR_LEN];
+
+	sa->last_rx_us = ike_now(sa->ike);
+	sa->dpd_tries = 0;
+	if (ip_addr_equal(&old.remote, &path->remote) && old.remote_port == path->remote_port &&
+	    old.local_port == path->local_port && ip_addr_equal(&old.local, &path->local))
+		return;
+	sa->path = *path;
+	ike_note(sa->ike, sa->peer, sa, "the peer is now at %s, UDP port %u",
+		 ip_addr_str(&path->remote, addr, sizeof(addr)), path->remote_port);
+	if (sa->state == IKE_SA_ESTABLISHED)
+		peer_moved(sa->peer, &old);
+}
+
+/* RFC 3706: asks only when nothing was heard, and with the same number until it is answered. */
+void sa_dpd_timer(void *arg)
+{
+	struct isakmp_sa *sa = arg;
+	struct ike *ike = sa->ike;
+	uint64_t now = ike_now(ike), idle = sa->peer->cfg.dpd_s * SECOND;
+	uint8_t spi[2 * ISAKMP_COOKIE_LEN], seq[4];
+
+	if (now < sa->last_rx_us + idle) {
+		timer_set(&ike->timers, &sa->dpd, sa->last_rx_us + idle);
+		return;
+	}
+	if (sa->dpd_tries > retry_count(sa->peer)) {
+		peer_lost(sa->peer, sa);
+		return;
+	}
+	if (sa->dpd_seq == 0)
+		sa->dpd_seq = ike_random32(ike) >> 1 | 1;
+	memcpy(spi, sa->icookie, ISAKMP_COOKIE_LEN);
+	memcpy(spi + ISAKMP_COOKIE_LEN, sa->rcookie, ISAKMP_COOKIE_LEN);
+	put_u32(seq, sa->dpd_seq);
+	info_notify(sa, PROTO_ISAKMP, N_DPD, spi, sizeof(spi), seq, sizeof(seq));
+	timer_set(&ike->timers, &sa->dpd,
+		  now + (retry_ms(sa->peer) * 1000ull << sa->dpd_tries));
+	sa->dpd_tries++;
+}
+
+void sa_dpd_ack(struct isakmp_sa *sa, uint32_t seq)
+{
+	if (seq == sa->dpd_seq)
+		sa->dpd_seq++;
+}

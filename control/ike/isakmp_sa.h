@@ -1,0 +1,14 @@
+/* What isakmp_sa.c and its neighbours share beyond engine.h. */
+#ifndef SHRIKE_IKE_ISAKMP_SA_H
+#define SHRIKE_IKE_ISAKMP_SA_H
+
+#include "engine.h"
+
+/* When a successor is to be negotiated, microseconds after an SA was established: margin before its
+ * end (0 = a tenth of the life), less jitter. */
+uint64_t soft_limit_us(struct ike *ike, uint32_t life_s, uint32_t margin_s, bool initiator);
+void sa_dpd_timer(void *arg);
+/* Somebody would miss an ISAKMP SA. */
+bool peer_needs_phase1(struct peer *peer);
+
+#endif

@@ -1,0 +1,80 @@
+/* NAT traversal: RFC 3947 and its drafts 02 and 03, which differ in payload and mode numbers only. */
+#include <string.h>
+
+#include "engine.h"
+#include "secret.h"
+
+static uint8_t natd_type(const struct isakmp_sa *sa)
+{
+	return sa->natt == NATT_RFC3947 ? PL_NAT_D : PL_NAT_D_DRAFT;
+}
+
+static bool natd_hash(const struct isakmp_sa *sa, const struct ip_addr *a, uint16_t port,
+		      uint8_t *out)
+{
+	return ike_natd_hash(sa->t.hash, sa->icookie, sa->rcookie, a, port, out) == 0;
+}
+
+/* The destination first, then the source. A wrong source makes the other side see a NAT before us:
+ * that is how encapsulation is forced. */
+void natt_write(struct msgbuf *m, const struct isakmp_sa *sa, enum hash_alg hash)
+{
+	uint8_t h[HASH_MAX_LEN];
+	size_t len = hash_info(hash)->len;
+
+	if (sa->natt == NATT_NONE)
+		return;
+	if (natd_hash(sa, &sa->path.remote, sa->path.remote_port, h))
+		msg_payload(m, natd_type(sa), h, len);
+	if (natd_hash(sa, &sa->path.local, sa->path.local_port, h)) {
+		if (sa->peer->cfg.force_encap)
+			h[0] ^= 0xff;
+		msg_payload(m, natd_type(sa), h, len);
+	}
+}
+
+void natt_read(struct isakmp_sa *sa, const struct payload_list *l)
+{
+	uint8_t ours[HASH_MAX_LEN], theirs[HASH_MAX_LEN];
+	size_t len = hash_info(sa->t.hash)->len;
+	const struct payload *p = payload_find(l, natd_type(sa), 0);
+
+	if (sa->natt == NATT_NONE)
+		return;
+	if (!p || !natd_hash(sa, &sa->path.local, sa->path.local_port, ours) ||
+	    !natd_hash(sa, &sa->path.remote, sa->path.remote_port, theirs)) {
+		sa->natt = NATT_NONE; /* it announced NAT-T and does not do it */
+		return;
+	}
+	sa->nat_local = p->body.len != len || memcmp(p->body.p, ours, len) != 0;
+	sa->nat_remote = true;
+	for (unsigned k = 1; (p = payload_find(l, natd_type(sa), k)); k++)
+		if (p->body.len == len && memcmp(p->body.p, theirs, len) == 0)
+			sa->nat_remote = false;
+	sa->encap = sa->nat_local || sa->nat_remote || sa->peer->cfg.force_encap;
+	if (sa->encap)
+		ike_note(sa->ike, sa->peer, sa, "UDP encapsulation: %s",
+			 sa->nat_local && sa->nat_remote ? "both sides are behind a NAT" :
+			 sa->nat_local			 ? "we are behind a NAT" :
+			 sa->nat_remote			 ? "the peer is behind a NAT" :
+							   "forced by the configuration");
+}
+
+void natt_float(struct isakmp_sa *sa)
+{
+	if (!sa->encap || sa->path.local_port != 500)
+		return;
+	sa->path.local_port = 4500;
+	sa->path.remote_port = 4500;
+}
+
+uint16_t natt_encap(const struct isakmp_sa *sa, enum sa_mode mode)
+{
+	bool tunnel = mode == SA_TUNNEL;
+
+	if (!sa->encap)
+		return tunnel ? ENCAP_TUNNEL : ENCAP_TRANSPORT;
+	if (sa->natt == NATT_RFC3947)
+		return tunnel ? ENCAP_UDP_TUNNEL : ENCAP_UDP_TRANSPORT;
+	return tunnel ? ENCAP_UDP_TUNNEL_DRAFT : ENCAP_UDP_TRANSPORT_DRAFT;
+}

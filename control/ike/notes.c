@@ -1,0 +1,47 @@
+/* What is told to the outside: events, and the last error of a peer. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine.h"
+
+void ike_event(struct ike *ike, enum ike_event_type type, struct peer *peer, struct child *child,
+	       const struct isakmp_sa *sa, const char *fmt, ...)
+{
+	char text[512];
+	struct ike_event ev = { .type = type, .text = text };
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	ev.peer = peer ? peer->cfg.name : "";
+	ev.child = child ? child->cfg.name : "";
+	if (sa) {
+		memcpy(ev.icookie, sa->icookie, sizeof(ev.icookie));
+		memcpy(ev.rcookie, sa->rcookie, sizeof(ev.rcookie));
+		ev.path = sa->path;
+	}
+	ike->ops.event(ike->ops.ctx, &ev);
+}
+
+void peer_error(struct peer *peer, const struct isakmp_sa *sa, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(peer->last_error, sizeof(peer->last_error), fmt, ap);
+	va_end(ap);
+	ike_note(peer->ike, peer, sa, "%s", peer->last_error);
+}
+
+void timing_add(struct ike_timing *t, uint64_t us)
+{
+	if (t->count == 0 || us < t->min_us)
+		t->min_us = us;
+	if (us > t->max_us)
+		t->max_us = us;
+	t->count++;
+	t->total_us += us;
+	t->last_us = us;
+}

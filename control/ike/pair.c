@@ -1,0 +1,294 @@
+/* SA pairs: reserved, keyed, installed inbound first, replaced, deleted. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "exchange.h"
+#include "isakmp_sa.h"
+#include "secret.h"
+
+static unsigned bucket_of(uint32_t spi)
+{
+	return (spi * 2654435761u >> 16) % PAIR_BUCKETS;
+}
+
+static void pair_soft(void *arg)
+{
+	struct pair *pair = arg;
+
+	pair->rekey_due = true;
+	peer_kick(pair->child->peer);
+}
+
+static void pair_end(void *arg)
+{
+	struct pair *pair = arg;
+
+	pair_delete(pair, true, pair->end_why);
+}
+
+struct pair *pair_new(struct child *child, unsigned idx, bool initiator, struct exchange *x)
+{
+	struct ike *ike = child->ike;
+	struct pair *pair = ike_alloc(ike, sizeof(*pair));
+
+	if (!pair)
+		return NULL;
+	if (ike->ops.sa_reserve(ike->ops.ctx, child->cfg.policy, idx, &pair->ref) != 0) {
+		ike_dealloc(ike, pair, sizeof(*pair));
+		return NULL;
+	}
+	pair->ike = ike;
+	pair->child = child;
+	pair->x = x;
+	pair->idx = idx;
+	pair->initiator = initiator;
+	pair->sel = child->cfg.sel;
+	pair->created_us = ike_now(ike);
+	timer_init(&pair->soft, pair_soft, pair);
+	timer_init(&pair->end, pair_end, pair);
+	TAILQ_INSERT_TAIL(&child->pairs, pair, link);
+	LIST_INSERT_HEAD(&ike->pairs[bucket_of(pair->ref.spi)], pair, bucket);
+	return pair;
+}
+
+struct pair *pair_find(struct ike *ike, uint32_t spi)
+{
+	struct pair *pair;
+
+	LIST_FOREACH(pair, &ike->pairs[bucket_of(spi)], bucket)
+		if (pair->ref.spi == spi)
+			return pair;
+	return NULL;
+}
+
+static void pair_wipe(struct pair *pair)
+{
+	ike_secret_dealloc(pair->ike, pair->keys, sizeof(*pair->keys));
+	pair->keys = NULL;
+}
+
+void pair_kill(struct pair *pair)
+{
+	struct ike *ike = pair->ike;
+
+	if (pair->dead)
+		return;
+	pair->dead = true;
+	timer_cancel(&ike->timers, &pair->soft);
+	timer_cancel(&ike->timers, &pair->end);
+	LIST_REMOVE(pair, bucket);
+	pair_wipe(pair);
+	if (pair->out_set)
+		ike->ops.sa_remove(ike->ops.ctx, &pair->ref, SA_OUT);
+	if (pair->in_set)
+		ike->ops.sa_remove(ike->ops.ctx, &pair->ref, SA_IN);
+	ike->ops.sa_release(ike->ops.ctx, &pair->ref);
+	SLIST_INSERT_HEAD(&ike->dead_pairs, pair, dead_link);
+}
+
+void pair_free(struct pair *pair)
+{
+	TAILQ_REMOVE(&pair->child->pairs, pair, link);
+	ike_dealloc(pair->ike, pair, sizeof(*pair));
+}
+
+int pair_derive(struct pair *pair, struct exchange *x)
+{
+	const struct esp_choice *c = &x->qm.choice;
+	const struct ike_keys *k = x->sa->keys;
+	struct view gxy = buf_view(&x->gxy), ni = buf_view(&x->ni), nr = buf_view(&x->nr);
+
+	pair->t = c->t;
+	pair->spi_out = c->spi;
+	pair->udp_encap = x->sa->encap;
+	pair->path = x->sa->path;
+	pair->keys = ike_secret_alloc(pair->ike, sizeof(*pair->keys));
+	if (!pair->keys)
+		return -ENOMEM;
+	int rc = ike_keymat(k, PROTO_ESP, pair->ref.spi, gxy, ni, nr, &pair->t, pair->keys->in,
+			    pair->keys->in_auth);
+	if (rc != 0)
+		return rc;
+	return ike_keymat(k, PROTO_ESP, pair->spi_out, gxy, ni, nr, &pair->t, pair->keys->out,
+			  pair->keys->out_auth);
+}
+
+int pair_install(struct pair *pair, enum sa_dir dir)
+{
+	const struct ike_child_cfg *cfg = &pair->child->cfg;
+	struct ike *ike = pair->ike;
+	bool in = dir == SA_IN;
+	struct sa_params p = {
+		.ref = pair->ref,
+		.dir = dir,
+		.spi = in ? pair->ref.spi : pair->spi_out,
+		.policy = cfg->policy,
+		.proto = SA_ESP,
+		.mode = cfg->mode,
+		.encr = pair->t.encr,
+		.key_bits = pair->t.key_bits,
+		.integ = pair->t.integ,
+		.esn = pair->t.esn,
+		.local = pair->path.local,
+		.remote = pair->path.remote,
+		.udp_encap = pair->udp_encap,
+		.local_port = pair->path.local_port,
+		.remote_port = pair->path.remote_port,
+		.sel = pair->sel,
+		.replay_window = cfg->replay_window,
+		.df = cfg->df,
+		.copy_dscp = cfg->copy_dscp,
+		.hard_bytes = cfg->life_kb * 1024,
+		.soft_bytes = cfg->life_kb * 1024 / 10 * 8,
+	};
+
+	memcpy(p.key, in ? pair->keys->in : pair->keys->out, sizeof(p.key));
+	memcpy(p.auth, in ? pair->keys->in_auth : pair->keys->out_auth, sizeof(p.auth));
+	int rc = ike->ops.sa_install(ike->ops.ctx, &p);
+	secret_wipe(&p, sizeof(p));
+	if (rc == 0 && in)
+		pair->in_set = true;
+	else if (rc == 0)
+		pair->out_set = true;
+	return rc;
+}
+
+void ike_sa_installed(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir)
+{
+	struct pair *pair = pair_find(ike, ref->spi);
+
+	if (pair && dir == SA_IN && pair->x && pair->state == PAIR_NEW)
+		quick_mode_installed(pair->x);
+	engine_reap(ike);
+}
+
+/* ----------------------------------------------------------------------- replacement -------- */
+
+/* Lets a pair live on for packets on their way; it takes no part in anything new. */
+static void pair_retire(struct pair *pair, const char *why, bool ours)
+{
+	struct ike *ike = pair->ike;
+	uint64_t at = ike_now(ike) + (ours ? GRACE_US : 3 * GRACE_US);
+
+	pair->state = PAIR_OLD;
+	timer_cancel(&ike->timers, &pair->soft);
+	snprintf(pair->end_why, sizeof(pair->end_why), "%s", why);
+	if (at < pair->expires_us)
+		timer_set(&ike->timers, &pair->end, at);
+}
+
+/* Both sides made a pair at the same time: each keeps the one with the larger SPI, whichever
+ * direction that is of, so that both keep the same. */
+static bool pair_wins(const struct pair *a, const struct pair *b)
+{
+	uint32_t max_a = a->ref.spi > a->spi_out ? a->ref.spi : a->spi_out;
+	uint32_t max_b = b->ref.spi > b->spi_out ? b->ref.spi : b->spi_out;
+
+	if (max_a != max_b)
+		return max_a > max_b;
+	return (a->ref.spi ^ a->spi_out) > (b->ref.spi ^ b->spi_out);
+}
+
+/* Retires what the new pair replaces. Returns false when the new one is itself redundant. */
+static bool pair_succeeds(struct pair *pair, uint32_t replaces, bool *rekey)
+{
+	bool parallel = child_pairs(pair->child) > 1;
+	struct pair *o;
+
+	TAILQ_FOREACH(o, &pair->child->pairs, link) {
+		if (o == pair || o->dead || o->state != PAIR_LIVE || o->idx != pair->idx)
+			continue;
+		if (o->ref.spi == replaces ||
+		    (o->established_us + SETTLE_US < pair->created_us && !parallel)) {
+			pair_retire(o, "rekeyed", pair->initiator);
+			*rekey = true;
+		} else if (parallel) {
+			continue; /* only the peer knows which one it replaces: its DELETE says so */
+		} else if (pair_wins(o, pair)) {
+			return false;
+		} else {
+			pair_retire(o, "redundant: both sides negotiated at once", o->initiator);
+		}
+	}
+	return true;
+}
+
+static void pair_limits(struct pair *pair, uint32_t life_s)
+{
+	struct ike *ike = pair->ike;
+	uint64_t now = ike_now(ike);
+
+	pair->life_s = life_s;
+	pair->state = PAIR_LIVE;
+	pair->established_us = now;
+	pair->expires_us = now + life_s * SECOND;
+	snprintf(pair->end_why, sizeof(pair->end_why), "its lifetime is over");
+	timer_set(&ike->timers, &pair->end, pair->expires_us);
+	timer_set(&ike->timers, &pair->soft,
+		  now + soft_limit_us(ike, life_s, pair->child->cfg.margin_s, pair->initiator));
+}
+
+void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
+{
+	struct ike *ike = pair->ike;
+	struct child *child = pair->child;
+	char t[TRANSFORM_STR_LEN];
+	bool rekey = false;
+
+	timing_add(&ike->totals.phase2, ike_now(ike) - pair->created_us);
+	pair_limits(pair, life_s);
+	bool winner = pair_succeeds(pair, replaces, &rekey);
+	child_established(child);
+	if (!winner) {
+		/* never used for sending; the peer may until it has seen the other one */
+		pair_retire(pair, "redundant: both sides negotiated at once", pair->initiator);
+		ike_note(ike, child->peer, NULL, "%s: a second SA pair was made at the same time",
+			 child->cfg.name);
+	} else if (pair_install(pair, SA_OUT) != 0) {
+		pair_delete(pair, true, "the data plane does not take its outbound SA");
+		return;
+	} else {
+		ike->totals.rekeys_phase2 += rekey;
+		ike_event(ike, rekey ? IKE_EV_CHILD_REKEYED : IKE_EV_CHILD_UP, child->peer, child,
+			  NULL, "%s %s, %s, SPI %08x in, %08x out", child->cfg.name,
+			  rekey ? "rekeyed" : "is up",
+			  esp_transform_str(&pair->t, t, sizeof(t)), pair->ref.spi,
+			  pair->spi_out);
+	}
+	pair_wipe(pair);
+}
+
+void pair_delete(struct pair *pair, bool tell, const char *why)
+{
+	struct ike *ike = pair->ike;
+	struct child *child = pair->child;
+	struct isakmp_sa *sa = tell ? peer_sa(child->peer) : NULL;
+
+	if (pair->dead)
+		return;
+	if (sa && pair->state != PAIR_NEW)
+		info_delete_pair(sa, pair);
+	if (pair->state == PAIR_LIVE)
+		ike_event(ike, IKE_EV_CHILD_DOWN, child->peer, child, NULL, "%s: %s",
+			  child->cfg.name, why);
+	else
+		ike_note(ike, child->peer, NULL, "%s: old SA pair removed: %s", child->cfg.name,
+			 why);
+	pair_kill(pair);
+	peer_kick(child->peer);
+}
+
+void ike_sa_limit(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir, bool hard)
+{
+	struct pair *pair = pair_find(ike, ref->spi);
+
+	if (pair && pair->state == PAIR_LIVE) {
+		if (hard)
+			pair_delete(pair, true, dir == SA_IN ? "its inbound volume is used up" :
+							       "its outbound volume is used up");
+		else
+			pair_soft(pair);
+	}
+	engine_reap(ike);
+}

@@ -1,0 +1,276 @@
+/* Peers: which ISAKMP SA serves them, and what has to be started for them. */
+#include <errno.h>
+#include <string.h>
+
+#include "exchange.h"
+#include "isakmp_sa.h"
+#include "secret.h"
+
+struct peer *peer_find(struct ike *ike, const char *name)
+{
+	struct peer *p;
+
+	TAILQ_FOREACH(p, &ike->peers, link)
+		if (!p->dead && strcmp(p->cfg.name, name) == 0)
+			return p;
+	return NULL;
+}
+
+bool peer_accepts(const struct peer *p, const struct ike_path *path)
+{
+	return (p->cfg.local.family == IP_NONE || ip_addr_equal(&p->cfg.local, &path->local)) &&
+	       (p->cfg.remote.family == IP_NONE || ip_addr_equal(&p->cfg.remote, &path->remote));
+}
+
+struct peer *peer_by_path(struct ike *ike, const struct ike_path *path)
+{
+	struct peer *p, *any = NULL;
+
+	TAILQ_FOREACH(p, &ike->peers, link) {
+		if (p->dead || !peer_accepts(p, path))
+			continue;
+		if (p->cfg.remote.family != IP_NONE)
+			return p;
+		if (!any)
+			any = p;
+	}
+	return any;
+}
+
+struct ike_id peer_local_id(const struct peer *p, const struct ike_path *path)
+{
+	return p->cfg.local_id.type ? p->cfg.local_id : ike_id_from_addr(&path->local);
+}
+
+struct ike_id peer_remote_id(const struct peer *p, const struct ike_path *path)
+{
+	if (p->cfg.remote_id.type)
+		return p->cfg.remote_id;
+	/* behind a NAT the address on the wire is not the peer's own: the configured one counts */
+	return ike_id_from_addr(p->cfg.remote.family != IP_NONE ? &p->cfg.remote : &path->remote);
+}
+
+bool peer_may_initiate(const struct peer *p)
+{
+	return !p->dead && p->cfg.initiate && p->cfg.remote.family != IP_NONE &&
+	       p->cfg.local.family != IP_NONE && p->cfg.n_ike > 0 && p->cfg.psk;
+}
+
+struct isakmp_sa *peer_sa(struct peer *p)
+{
+	struct isakmp_sa *sa, *best = NULL;
+
+	TAILQ_FOREACH(sa, &p->sas, link)
+		if (sa_usable(sa) && (!best || sa->established_us >= best->established_us))
+			best = sa;
+	return best;
+}
+
+uint32_t retry_ms(const struct peer *p)
+{
+	return p->cfg.retry_ms ? p->cfg.retry_ms : 1000;
+}
+
+unsigned retry_count(const struct peer *p)
+{
+	return p->cfg.retries ? p->cfg.retries : 5;
+}
+
+uint64_t backoff_us(struct ike *ike, unsigned failures)
+{
+	uint64_t s = failures < 6 ? 1ull << failures : RETRY_MAX_S;
+
+	return s * SECOND + ike_random32(ike) % (s * SECOND / 4);
+}
+
+/* --------------------------------------------------------------------------- looking after -- */
+
+void peer_kick(struct peer *p)
+{
+	if (!p->dead && !p->ike->closing)
+		timer_set(&p->ike->timers, &p->kick, ike_now(p->ike));
+}
+
+static bool peer_calls(const struct peer *p)
+{
+	const struct isakmp_sa *sa;
+
+	TAILQ_FOREACH(sa, &p->sas, link)
+		if (!sa->dead && sa->initiator && sa->state == IKE_SA_CONNECTING)
+			return true;
+	return false;
+}
+
+bool peer_needs_phase1(struct peer *p)
+{
+	struct child *c;
+	struct pair *pair;
+
+	if (p->down)
+		return false;
+	TAILQ_FOREACH(c, &p->children, link) {
+		if (child_wants(c))
+			return true;
+		TAILQ_FOREACH(pair, &c->pairs, link)
+			if (!pair->dead && pair->state == PAIR_LIVE)
+				return true;
+	}
+	return false;
+}
+
+/* The one place that starts negotiations. Runs from a timer, never in the middle of another call. */
+void peer_maintain(void *arg)
+{
+	struct peer *p = arg;
+	struct ike *ike = p->ike;
+	struct isakmp_sa *sa = peer_sa(p);
+	uint64_t now = ike_now(ike), next = TIMER_NEVER;
+	bool call = p->want_phase1;
+	struct child *c;
+
+	if (p->dead || ike->closing)
+		return;
+	TAILQ_FOREACH(c, &p->children, link) {
+		if (!child_has_work(c))
+			continue;
+		if (now < c->retry_at)
+			next = c->retry_at < next ? c->retry_at : next;
+		else if (sa)
+			child_negotiate(c, sa);
+		else
+			call = true;
+	}
+	if (call && !p->down && peer_may_initiate(p) && !peer_calls(p)) {
+		if (now < p->retry_at)
+			next = p->retry_at < next ? p->retry_at : next;
+		else if (main_mode_start(p) != 0)
+			next = now + backoff_us(ike, p->failures++);
+	}
+	if (next != TIMER_NEVER && !p->kick.armed)
+		timer_set(&ike->timers, &p->kick, next);
+}
+
+void peer_phase1_failed(struct peer *p)
+{
+	struct child *c;
+
+	p->retry_at = ike_now(p->ike) + backoff_us(p->ike, p->failures++);
+	if (p->failures > 3)
+		p->want_phase1 = false;
+	TAILQ_FOREACH(c, &p->children, link)
+		if (c->cfg.start != START_IMMEDIATE && p->failures > 3)
+			c->wanted = false;
+	peer_kick(p);
+}
+
+/* Which of two that were made at the same time goes: both sides must say the same. */
+static bool sa_loses(const struct isakmp_sa *a, const struct isakmp_sa *b)
+{
+	return memcmp(a->icookie, b->icookie, ISAKMP_COOKIE_LEN) > 0;
+}
+
+void peer_phase1_up(struct peer *p, struct isakmp_sa *sa)
+{
+	struct isakmp_sa *o;
+	bool rekey = false;
+
+	p->contacted = true;
+	p->want_phase1 = false;
+	p->failures = 0;
+	p->retry_at = 0;
+	TAILQ_FOREACH(o, &p->sas, link) {
+		if (o == sa || o->dead || o->state != IKE_SA_ESTABLISHED ||
+		    !ip_addr_equal(&o->path.remote, &sa->path.remote))
+			continue;
+		rekey = true;
+		if (o->stale || o->established_us + SETTLE_US < sa->created_us) {
+			/* whoever made the new one takes the old one away */
+			sa_retire(o, sa->initiator ? GRACE_US : 6 * GRACE_US);
+		} else {
+			struct isakmp_sa *loser = sa_loses(o, sa) ? o : sa;
+			sa_retire(loser, loser->initiator ? GRACE_US : 6 * GRACE_US);
+		}
+	}
+	p->ike->totals.rekeys_phase1 += rekey;
+	peer_kick(p);
+}
+
+void peer_forget_before(struct peer *p, uint64_t before, struct isakmp_sa *except)
+{
+	struct isakmp_sa *sa;
+	struct child *c;
+	struct pair *pair;
+
+	TAILQ_FOREACH(sa, &p->sas, link) {
+		if (sa->dead || sa == except || !sa->established_us ||
+		    sa->established_us >= before ||
+		    !ip_addr_equal(&sa->path.remote, &except->path.remote))
+			continue;
+		ike_event(p->ike, IKE_EV_PHASE1_DOWN, p, NULL, sa, "the peer has started anew");
+		sa_kill(sa);
+	}
+	TAILQ_FOREACH(c, &p->children, link)
+		TAILQ_FOREACH(pair, &c->pairs, link)
+			if (!pair->dead && pair->established_us &&
+			    pair->established_us < before)
+				pair_delete(pair, false, "the peer has started anew");
+}
+
+void peer_lost(struct peer *p, struct isakmp_sa *sa)
+{
+	uint64_t silent_since = sa->last_rx_us;
+	struct isakmp_sa *o;
+	struct child *c;
+	bool alive = false;
+
+	peer_error(p, sa, "%s is dead: it answered none of %u probes", p->cfg.name,
+		   sa->dpd_tries);
+	ike_event(p->ike, IKE_EV_PHASE1_DOWN, p, NULL, sa, "%s", p->last_error);
+	sa_kill(sa);
+	TAILQ_FOREACH(o, &p->sas, link)
+		alive |= sa_usable(o) && o->last_rx_us > silent_since;
+	if (!alive) {
+		p->contacted = false; /* whatever it still has of ours is void then */
+		TAILQ_FOREACH(c, &p->children, link)
+			child_delete_pairs(c, NULL);
+	}
+	peer_kick(p);
+}
+
+void peer_moved(struct peer *p, const struct ike_path *from)
+{
+	struct child *c;
+	struct pair *pair;
+
+	TAILQ_FOREACH(c, &p->children, link)
+		TAILQ_FOREACH(pair, &c->pairs, link)
+			if (!pair->dead && pair->state == PAIR_LIVE &&
+			    ip_addr_equal(&pair->path.remote, &from->remote) &&
+			    pair->path.remote_port == from->remote_port)
+				pair->rekey_due = true;
+	peer_kick(p);
+}
+
+void peer_down(struct peer *p, const char *why)
+{
+	struct isakmp_sa *sa;
+	struct child *c;
+
+	TAILQ_FOREACH(c, &p->children, link)
+		child_delete_pairs(c, why);
+	TAILQ_FOREACH(sa, &p->sas, link)
+		sa_close(sa, why);
+}
+
+void peer_free(struct peer *p)
+{
+	struct ike *ike = p->ike;
+	struct child *c;
+
+	timer_cancel(&ike->timers, &p->kick);
+	while ((c = TAILQ_FIRST(&p->children)))
+		child_free(c);
+	peer_cfg_clear(ike, &p->cfg);
+	TAILQ_REMOVE(&ike->peers, p, link);
+	ike_dealloc(ike, p, sizeof(*p));
+}

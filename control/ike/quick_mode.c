@@ -1,0 +1,534 @@
+/* Quick Mode, both roles (RFC 2409 section 5.5):
+ *
+ *   initiator                                     responder
+ *   1  HDR*, HASH(1), SA, Ni [, KE] [, IDci, IDcr]  -->
+ *                                  <--  2  HDR*, HASH(2), SA, Nr [, KE] [, IDci, IDcr]
+ *   3  HDR*, HASH(3)               -->
+ *
+ * Make before break: the responder's inbound SA stands before message 2 leaves, the initiator's before
+ * message 3 does; each side sends through the new pair only afterwards. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "exchange.h"
+#include "secret.h"
+
+#define WHY_LEN 300
+
+static const struct payload *need(const struct inmsg *m, uint8_t type)
+{
+	return payload_find(&m->list, type, 0); /* the row requires it */
+}
+
+static uint32_t phase2_life(const struct child *child)
+{
+	return child->cfg.life_s ? child->cfg.life_s : 3600;
+}
+
+static struct esp_policy qm_policy(const struct exchange *x, const struct child *child)
+{
+	return (struct esp_policy){ .t = child->cfg.esp,
+				    .n = child->cfg.n_esp,
+				    .encap = natt_encap(x->sa, child->cfg.mode),
+				    .group = child->cfg.n_esp ? child->cfg.esp[0].group : 0,
+				    .life_s = phase2_life(child),
+				    .life_kb = child->cfg.life_kb };
+}
+
+static void qm_no_memory(struct exchange *x)
+{
+	exchange_fail(x, 0, "Quick Mode with %s: out of memory or no free SA slot",
+		      x->sa->peer->cfg.name);
+}
+
+static int qm_nonce(struct exchange *x, struct buf *nonce)
+{
+	uint8_t n[IKE_NONCE_OURS];
+	struct ike *ike = x->ike;
+
+	if (ike->ops.random(ike->ops.ctx, n, sizeof(n)) != 0)
+		return -EIO;
+	return buf_set(ike, nonce, n, sizeof(n));
+}
+
+/* ------------------------------------------------------------------------------ hashes ------ */
+
+/* The raw bytes that follow the HASH payload. */
+static struct view after_hash(const struct inmsg *m)
+{
+	size_t skip = m->list.p[0].raw.len;
+
+	return (struct view){ m->plain.p + skip, m->list.used - skip };
+}
+
+int qm_verify_hash(struct exchange *x, const struct inmsg *m)
+{
+	const struct step *s = step_find(x->type, x->initiator, x->step);
+	const struct ike_keys *k = x->sa->keys;
+	struct view got = need(m, PL_HASH)->body;
+	uint8_t want[HASH_MAX_LEN];
+	int rc;
+
+	if (s->hash == STEP_HASH1)
+		rc = ike_hash1(k, x->msgid, after_hash(m), want);
+	else if (s->hash == STEP_HASH2)
+		rc = ike_hash2(k, x->msgid, buf_view(&x->ni), after_hash(m), want);
+	else
+		rc = ike_hash3(k, x->msgid, buf_view(&x->ni), buf_view(&x->nr), want);
+	if (rc == 0 && got.len == k->prf_len && secret_equal(got.p, want, got.len))
+		return 0;
+	ike_note(x->ike, x->sa->peer, x->sa, "%s dropped: its hash does not verify", s->name);
+	return -EBADMSG;
+}
+
+/* ------------------------------------------------------------------------------- sending ---- */
+
+/* Fills in HASH(1) or HASH(2) over everything behind it, and sends. */
+static int qm_send(struct exchange *x, struct msgbuf *m, size_t hash_at, uint8_t next)
+{
+	const struct ike_keys *k = x->sa->keys;
+	struct view rest = { m->buf + hash_at + k->prf_len, m->len - hash_at - k->prf_len };
+	int rc;
+
+	if (m->overflow)
+		return -ENOSPC;
+	rc = x->initiator ? ike_hash1(k, x->msgid, rest, m->buf + hash_at) :
+			    ike_hash2(k, x->msgid, buf_view(&x->ni), rest, m->buf + hash_at);
+	return rc != 0 ? rc : exchange_send(x, m, next);
+}
+
+static void qm_put_common(struct exchange *x, struct msgbuf *m)
+{
+	struct buf *nonce = x->initiator ? &x->ni : &x->nr;
+
+	msg_payload(m, PL_NONCE, nonce->p, nonce->len);
+	if (x->qm.group)
+		msg_payload(m, PL_KE, dh_public(x->dh), group_info(x->qm.group)->public_len);
+	if (x->qm.have_ids) {
+		msg_payload(m, PL_ID, x->qm.id_i.p, x->qm.id_i.len);
+		msg_payload(m, PL_ID, x->qm.id_r.p, x->qm.id_r.len);
+	}
+}
+
+/* The identities of a selector, seen from the initiator (us). */
+static int qm_set_ids(struct exchange *x, const struct selector *sel)
+{
+	struct ike_id i = ike_id_from_range(&sel->local, sel->proto, sel->local_port);
+	struct ike_id r = ike_id_from_range(&sel->remote, sel->proto, sel->remote_port);
+	uint8_t body[4 + IKE_MAX_ID];
+	size_t len = ike_id_write(&i, body, sizeof(body));
+
+	if (buf_set(x->ike, &x->qm.id_i, body, len) != 0)
+		return -ENOMEM;
+	len = ike_id_write(&r, body, sizeof(body));
+	x->qm.have_ids = true;
+	return buf_set(x->ike, &x->qm.id_r, body, len);
+}
+
+static void qm_send_1(struct exchange *x, int rc)
+{
+	struct qm *q = &x->qm;
+	struct esp_policy policy = qm_policy(x, q->child);
+	struct msgbuf m;
+
+	if (rc != 0 || qm_nonce(x, &x->ni) != 0 || qm_set_ids(x, &q->pair->sel) != 0)
+		goto failed;
+	exchange_begin(x, &m, true);
+	size_t hash_at = msg_reserve(&m, PL_HASH, x->sa->keys->prf_len);
+	size_t sa_at = m.len + 4;
+	esp_offer_write(&m, &policy, q->pair->ref.spi);
+	if (m.overflow || buf_set(x->ike, &q->sa_body, m.buf + sa_at, m.len - sa_at) != 0)
+		goto failed;
+	qm_put_common(x, &m);
+	if (qm_send(x, &m, hash_at, 0) == 0)
+		return;
+failed:
+	qm_no_memory(x);
+}
+
+int quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx,
+		     uint32_t replaces)
+{
+	uint32_t msgid = sa_msgid_new(sa);
+	struct exchange *x = msgid ? exchange_new(sa, EXCH_QUICK, true, msgid) : NULL;
+
+	if (!x)
+		return -ENOMEM;
+	x->qm.child = child;
+	x->qm.idx = idx;
+	x->qm.replaces = replaces;
+	x->qm.group = child->cfg.n_esp ? child->cfg.esp[0].group : 0;
+	x->qm.pair = pair_new(child, idx, true, x);
+	if (!x->qm.pair) {
+		qm_no_memory(x);
+		return -ENOMEM;
+	}
+	ike_note(x->ike, sa->peer, sa, "Quick Mode for %s begins%s", child->cfg.name,
+		 replaces ? " (rekey)" : "");
+	if (!x->qm.group)
+		qm_send_1(x, 0);
+	else if (job_start(x, x->qm.group, qm_send_1) != 0)
+		qm_no_memory(x);
+	return 0;
+}
+
+static int qm_send_2(struct exchange *x)
+{
+	struct qm *q = &x->qm;
+	const char *why;
+	struct msgbuf m;
+
+	if (sa_payload_parse(buf_view(&q->sa_body), &x->ike->offer, &why) != 0)
+		return -EBADMSG;
+	exchange_begin(x, &m, true);
+	size_t hash_at = msg_reserve(&m, PL_HASH, x->sa->keys->prf_len);
+	answer_write(&m, &x->ike->offer, q->choice.proposal, q->choice.transform,
+		     q->pair->ref.spi);
+	qm_put_common(x, &m);
+	return qm_send(x, &m, hash_at, 1);
+}
+
+static int qm_send_3(struct exchange *x)
+{
+	const struct ike_keys *k = x->sa->keys;
+	uint8_t hash[HASH_MAX_LEN];
+	struct msgbuf m;
+	int rc = ike_hash3(k, x->msgid, buf_view(&x->ni), buf_view(&x->nr), hash);
+
+	if (rc != 0)
+		return rc;
+	exchange_begin(x, &m, true);
+	msg_payload(&m, PL_HASH, hash, k->prf_len);
+	return exchange_send(x, &m, STEP_NONE);
+}
+
+/* --------------------------------------------------------- what both roles do with keys ----- */
+
+/* Everything is chosen and g^xy is there: derive, and put the inbound SA in place. */
+static void qm_keyed(struct exchange *x, int rc)
+{
+	struct pair *pair = x->qm.pair;
+
+	if (rc != 0) {
+		exchange_fail(x, N_INVALID_KEY_INFORMATION,
+			      "Quick Mode with %s: its public value is not usable",
+			      x->sa->peer->cfg.name);
+		return;
+	}
+	x->busy = true; /* until quick_mode_installed() */
+	if (pair_derive(pair, x) != 0 || pair_install(pair, SA_IN) != 0)
+		exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
+			      "the data plane does not take the SA pair agreed on with %s",
+			      x->sa->peer->cfg.name);
+}
+
+/* Outbound, and the exchange is over. */
+static void qm_finish(struct exchange *x)
+{
+	struct qm *q = &x->qm;
+	struct pair *pair = q->pair;
+	uint32_t life = phase2_life(q->child);
+
+	if (q->choice.life_s && q->choice.life_s < life)
+		life = q->choice.life_s;
+	pair->x = NULL;
+	q->pair = NULL;
+	x->sa->quick_modes++;
+	exchange_done(x);
+	pair_established(pair, q->replaces, life);
+}
+
+/* The inbound SA stands: now the message that makes the peer send through it may leave. */
+void quick_mode_installed(struct exchange *x)
+{
+	x->busy = false;
+	if ((x->initiator ? qm_send_3(x) : qm_send_2(x)) != 0) {
+		qm_no_memory(x);
+		return;
+	}
+	if (x->initiator)
+		qm_finish(x);
+}
+
+void qm_handle_3(struct exchange *x, const struct inmsg *m)
+{
+	(void)m; /* its hash was all */
+	qm_finish(x);
+}
+
+/* Nonce and public value of the other side. Returns false after failing the exchange. */
+static bool qm_take(struct exchange *x, const struct inmsg *m, uint16_t group)
+{
+	struct view nonce = need(m, PL_NONCE)->body;
+	const struct payload *ke = payload_find(&m->list, PL_KE, 0);
+	const struct group_info *g = group ? group_info(group) : NULL;
+	const char *name = x->sa->peer->cfg.name;
+
+	if (nonce.len < IKE_NONCE_MIN || nonce.len > IKE_NONCE_MAX) {
+		exchange_fail(x, N_PAYLOAD_MALFORMED, "Quick Mode with %s: nonce of %zu bytes",
+			      name, nonce.len);
+		return false;
+	}
+	if ((g != NULL) != (ke != NULL) || (g && ke->body.len != g->public_len)) {
+		exchange_fail(x, N_INVALID_KEY_INFORMATION,
+			      "Quick Mode with %s: %s", name,
+			      g ? "the public value for PFS is missing or has a wrong length" :
+				  "a public value came, but no PFS group was chosen");
+		return false;
+	}
+	if (buf_set(x->ike, x->initiator ? &x->nr : &x->ni, nonce.p, nonce.len) != 0 ||
+	    (ke && buf_set(x->ike, &x->peer_ke, ke->body.p, ke->body.len) != 0)) {
+		qm_no_memory(x);
+		return false;
+	}
+	return true;
+}
+
+static void qm_compute(struct exchange *x, uint16_t group)
+{
+	if (!group)
+		qm_keyed(x, 0);
+	else if (job_start(x, group, qm_keyed) != 0)
+		qm_no_memory(x);
+}
+
+/* ------------------------------------------------------------------------- initiator -------- */
+
+static bool same_id(const struct buf *ours, const struct payload *theirs)
+{
+	struct ike_id a, b;
+	struct ip_range ra, rb;
+
+	return ike_id_parse(buf_view(ours), &a) == 0 && ike_id_parse(theirs->body, &b) == 0 &&
+	       ike_id_to_range(&a, &ra) == 0 && ike_id_to_range(&b, &rb) == 0 &&
+	       ip_range_equal(&ra, &rb) && a.proto == b.proto && a.port == b.port;
+}
+
+void qm_handle_2(struct exchange *x, const struct inmsg *m)
+{
+	struct qm *q = &x->qm;
+	const struct payload *id_i = payload_find(&m->list, PL_ID, 0);
+	const struct payload *id_r = payload_find(&m->list, PL_ID, 1);
+	const char *name = x->sa->peer->cfg.name, *bad = NULL;
+	char why[WHY_LEN] = "";
+
+	if (sa_payload_parse(buf_view(&q->sa_body), &x->ike->offer, &bad) != 0 ||
+	    sa_payload_parse(need(m, PL_SA)->body, &x->ike->answer, &bad) != 0 ||
+	    esp_answer_check(&x->ike->offer, &x->ike->answer, &q->choice, why, sizeof(why)) != 0) {
+		exchange_fail(x, N_BAD_PROPOSAL_SYNTAX,
+			      "the answer of %s to our phase 2 offer is not one of it: %s", name,
+			      bad ? bad : why);
+		return;
+	}
+	if (id_i && id_r && (!same_id(&q->id_i, id_i) || !same_id(&q->id_r, id_r))) {
+		exchange_fail(x, N_INVALID_ID_INFORMATION,
+			      "%s answered with other selectors than the ones offered for %s", name,
+			      q->child->cfg.name);
+		return;
+	}
+	if (qm_take(x, m, q->group))
+		qm_compute(x, q->group);
+}
+
+/* ------------------------------------------------------------------------- responder -------- */
+
+/* Our view of the selectors that the initiator asks for. 0 or -EINVAL. */
+static int qm_selector(const struct exchange *x, const struct inmsg *m, struct selector *out)
+{
+	const struct payload *pi = payload_find(&m->list, PL_ID, 0);
+	const struct payload *pr = payload_find(&m->list, PL_ID, 1);
+	struct ike_id i, r;
+
+	if (!pi) { /* RFC 2409 section 5.5: without identities, the two gateways themselves */
+		*out = (struct selector){
+			.local = { x->sa->path.local, x->sa->path.local },
+			.remote = { x->sa->path.remote, x->sa->path.remote },
+		};
+		return 0;
+	}
+	if (ike_id_parse(pi->body, &i) != 0 || ike_id_parse(pr->body, &r) != 0 ||
+	    i.proto != r.proto)
+		return -EINVAL;
+	*out = (struct selector){ .proto = i.proto, .local_port = r.port, .remote_port = i.port };
+	if (ike_id_to_range(&i, &out->remote) != 0 || ike_id_to_range(&r, &out->local) != 0)
+		return -EINVAL;
+	return out->local.lo.family == out->remote.lo.family ? 0 : -EINVAL;
+}
+
+/* Only an exact match counts: a narrower answer cannot be expressed in Quick Mode. */
+static struct child *qm_find_child(struct peer *peer, const struct selector *sel)
+{
+	struct child *c;
+
+	TAILQ_FOREACH(c, &peer->children, link)
+		if (!c->dead && selector_equal(&c->cfg.sel, sel))
+			return c;
+	return NULL;
+}
+
+static void qm_selector_mismatch(struct exchange *x, const struct selector *sel)
+{
+	char ours[200] = "", text[SELECTOR_STR_LEN];
+	struct child *c;
+	size_t n = 0;
+
+	TAILQ_FOREACH(c, &x->sa->peer->children, link) {
+		if (c->dead || n >= sizeof(ours))
+			continue;
+		n += (size_t)snprintf(ours + n, sizeof(ours) - n, "%s%s (%s)", n ? ", " : "",
+				      selector_str(&c->cfg.sel, text, sizeof(text)), c->cfg.name);
+	}
+	exchange_fail(x, N_INVALID_ID_INFORMATION,
+		      "selectors of %s match no child: it asks for (seen from here) %s; we have %s",
+		      x->sa->peer->cfg.name, selector_str(sel, text, sizeof(text)),
+		      n ? ours : "none");
+}
+
+static unsigned qm_pending(const struct isakmp_sa *sa)
+{
+	const struct exchange *x;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(x, &sa->exchanges, link)
+		n += !x->dead && !x->done && x->type == EXCH_QUICK && !x->initiator;
+	return n;
+}
+
+void quick_mode_respond(struct isakmp_sa *sa, struct inmsg *m)
+{
+	struct exchange *x;
+
+	if (sa->ike->closing || qm_pending(sa) >= MAX_PENDING_QUICK) {
+		sa->ike->totals.dropped++;
+		return;
+	}
+	x = exchange_new(sa, EXCH_QUICK, false, m->hdr.msgid);
+	if (!x)
+		return;
+	exchange_receive(x, m);
+	if (x->n_seen == 0)
+		exchange_kill(x);
+	else if (sa_msgid_use(sa, m->hdr.msgid) != 0 && !x->dead)
+		exchange_kill(x);
+}
+
+/* Chooses child and transform. Returns false after failing the exchange. */
+static bool qm_choose(struct exchange *x, const struct inmsg *m)
+{
+	struct qm *q = &x->qm;
+	struct view body = need(m, PL_SA)->body;
+	const char *name = x->sa->peer->cfg.name, *bad = "";
+	char why[WHY_LEN] = "";
+	struct selector sel;
+
+	if (sa_payload_parse(body, &x->ike->offer, &bad) != 0) {
+		exchange_fail(x, N_BAD_PROPOSAL_SYNTAX, "the phase 2 offer of %s is malformed: %s",
+			      name, bad);
+		return false;
+	}
+	if (x->ike->offer.n_proposals && x->ike->offer.proposals[0].spi.len == 4)
+		q->choice.spi = get_u32(x->ike->offer.proposals[0].spi.p);
+	if (qm_selector(x, m, &sel) != 0) {
+		exchange_fail(x, N_INVALID_ID_INFORMATION,
+			      "the phase 2 identities of %s are no addresses", name);
+		return false;
+	}
+	q->child = qm_find_child(x->sa->peer, &sel);
+	if (!q->child) {
+		qm_selector_mismatch(x, &sel);
+		return false;
+	}
+	if (q->child->down) {
+		exchange_fail(x, N_NO_PROPOSAL_CHOSEN, "%s asks for %s, which is down by command",
+			      name, q->child->cfg.name);
+		return false;
+	}
+	uint32_t spi = q->choice.spi;
+	struct esp_policy policy = qm_policy(x, q->child);
+	if (esp_offer_select(&x->ike->offer, &policy, &q->choice, why, sizeof(why)) != 0) {
+		q->choice.spi = spi;
+		exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
+			      "no phase 2 proposal of %s is acceptable for %s: %s", name,
+			      q->child->cfg.name, why);
+		return false;
+	}
+	return true;
+}
+
+void qm_handle_1(struct exchange *x, const struct inmsg *m)
+{
+	struct qm *q = &x->qm;
+	struct view body = need(m, PL_SA)->body;
+	const struct payload *id_i = payload_find(&m->list, PL_ID, 0);
+	const struct payload *id_r = payload_find(&m->list, PL_ID, 1);
+
+	if (!qm_choose(x, m))
+		return;
+	q->group = q->choice.t.group;
+	q->have_ids = id_i != NULL;
+	q->idx = child_pick_index(q->child);
+	if (!qm_take(x, m, q->group))
+		return;
+	q->pair = pair_new(q->child, q->idx, false, x);
+	if (!q->pair || buf_set(x->ike, &q->sa_body, body.p, body.len) != 0 ||
+	    qm_nonce(x, &x->nr) != 0 ||
+	    (id_i && buf_set(x->ike, &q->id_i, id_i->body.p, id_i->body.len) != 0) ||
+	    (id_r && buf_set(x->ike, &q->id_r, id_r->body.p, id_r->body.len) != 0)) {
+		qm_no_memory(x);
+		return;
+	}
+	qm_compute(x, q->group);
+}
+
+/* ----------------------------------------------------------------------------- failures ----- */
+
+void qm_timeout(struct exchange *x)
+{
+	struct isakmp_sa *sa = x->sa;
+	const char *name = sa->peer->cfg.name;
+
+	if (!x->initiator) {
+		/* it may have sent message 3 and use the pair: tell it that we do not */
+		if (x->qm.pair)
+			info_delete_pair(sa, x->qm.pair);
+		exchange_fail(x, 0, "Quick Mode message 3 of %s never came", name);
+		return;
+	}
+	sa->stale = true; /* it may have lost this ISAKMP SA: the next try makes a new one */
+	exchange_fail(x, 0, "%s does not answer Quick Mode for %s on UDP port %u", name,
+		      x->qm.child->cfg.name, sa->path.remote_port);
+}
+
+void qm_dropped(struct exchange *x)
+{
+	if (x->qm.pair) {
+		x->qm.pair->x = NULL;
+		pair_kill(x->qm.pair);
+		x->qm.pair = NULL;
+	}
+	if (!x->done)
+		peer_kick(x->sa->peer);
+}
+
+void quick_mode_refused(struct isakmp_sa *sa, const struct notify *n)
+{
+	struct exchange *x, *only = NULL;
+	unsigned open = 0;
+
+	TAILQ_FOREACH(x, &sa->exchanges, link) {
+		if (x->dead || x->done || x->type != EXCH_QUICK || !x->initiator || !x->qm.pair)
+			continue;
+		open++;
+		only = x;
+		if (n->spi.len == 4 && get_u32(n->spi.p) == x->qm.pair->ref.spi) {
+			open = 1;
+			break;
+		}
+	}
+	if (open != 1)
+		return; /* nobody, or no telling whom it means: it will time out */
+	exchange_fail(only, 0, "%s refuses Quick Mode for %s: %s", sa->peer->cfg.name,
+		      only->qm.child->cfg.name, notify_name(n->type));
+}

@@ -1,0 +1,119 @@
+/* Looking at the engine from outside. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+
+static uint64_t left(uint64_t until, uint64_t now)
+{
+	return until > now ? until - now : 0;
+}
+
+static void sa_info(struct isakmp_sa *sa, uint64_t now, struct ike_sa_info *i)
+{
+	bool up = sa->established_us != 0;
+
+	*i = (struct ike_sa_info){
+		.peer = sa->peer->cfg.name,
+		.state = sa->state,
+		.initiator = sa->initiator,
+		.path = sa->path,
+		.nat_local = sa->nat_local,
+		.nat_remote = sa->nat_remote,
+		.local_id = peer_local_id(sa->peer, &sa->path),
+		.remote_id = sa->remote_id,
+		.t = sa->t,
+		.age_us = up ? now - sa->established_us : 0,
+		.life_left_us = up ? left(sa->expires_us, now) : 0,
+		.negotiation_us = (up ? sa->established_us : now) - sa->created_us,
+		.quick_modes = sa->quick_modes,
+	};
+	memcpy(i->icookie, sa->icookie, sizeof(i->icookie));
+	memcpy(i->rcookie, sa->rcookie, sizeof(i->rcookie));
+	if (sa->half_open)
+		i->peer = "";
+}
+
+void ike_sa_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_sa_info *i), void *ctx)
+{
+	uint64_t now = ike_now(ike);
+	struct ike_sa_info info;
+	struct peer *p;
+	struct isakmp_sa *sa;
+
+	TAILQ_FOREACH(p, &ike->peers, link) {
+		TAILQ_FOREACH(sa, &p->sas, link) {
+			if (sa->dead)
+				continue;
+			sa_info(sa, now, &info);
+			fn(ctx, &info);
+		}
+	}
+}
+
+static struct ike_child_info pair_info(const struct pair *pair, uint64_t now)
+{
+	bool up = pair->state != PAIR_NEW;
+
+	return (struct ike_child_info){
+		.peer = pair->child->peer->cfg.name,
+		.child = pair->child->cfg.name,
+		.established = up,
+		.current = pair->state == PAIR_LIVE,
+		.udp_encap = pair->udp_encap,
+		.ref = pair->ref,
+		.spi_out = pair->spi_out,
+		.t = pair->t,
+		.mode = pair->child->cfg.mode,
+		.sel = pair->sel,
+		.age_us = up ? now - pair->established_us : 0,
+		.life_left_us = up ? left(pair->expires_us, now) : 0,
+		.negotiation_us = (up ? pair->established_us : now) - pair->created_us,
+		.path = pair->path,
+	};
+}
+
+void ike_child_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_child_info *i),
+		       void *ctx)
+{
+	uint64_t now = ike_now(ike);
+	struct peer *p;
+	struct child *c;
+	struct pair *pair;
+
+	TAILQ_FOREACH(p, &ike->peers, link) {
+		TAILQ_FOREACH(c, &p->children, link) {
+			TAILQ_FOREACH(pair, &c->pairs, link) {
+				struct ike_child_info info = pair_info(pair, now);
+				if (!pair->dead)
+					fn(ctx, &info);
+			}
+		}
+	}
+}
+
+void ike_peer_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_peer_cfg *cfg,
+						  const char *last_error), void *ctx)
+{
+	struct peer *p;
+	struct child *c;
+
+	TAILQ_FOREACH(p, &ike->peers, link) {
+		struct ike_peer_cfg cfg = p->cfg;
+		unsigned n = 0;
+		TAILQ_FOREACH(c, &p->children, link)
+			n++;
+		cfg.children = calloc(n ? n : 1, sizeof(*cfg.children));
+		if (!cfg.children)
+			return;
+		TAILQ_FOREACH(c, &p->children, link)
+			cfg.children[cfg.n_children++] = c->cfg;
+		fn(ctx, &cfg, p->last_error);
+		free(cfg.children);
+	}
+}
+
+void ike_totals(struct ike *ike, struct ike_totals *out)
+{
+	*out = ike->totals;
+}

@@ -1,0 +1,52 @@
+/* Vendor IDs: how IKEv1 says which extensions it knows. */
+#include <string.h>
+
+#include "engine.h"
+
+static const struct vendor_id {
+	uint8_t id[16];
+	enum natt_version natt; /* NATT_NONE: not about NAT */
+	bool dpd;
+} vendor_table[] = {
+	{ { 0x4a, 0x13, 0x1c, 0x81, 0x07, 0x03, 0x58, 0x45, 0x5c, 0x57, 0x28, 0xf2, 0x0e, 0x95, 0x45,
+	    0x2f },
+	  NATT_RFC3947, false },
+	{ { 0x7d, 0x94, 0x19, 0xa6, 0x53, 0x10, 0xca, 0x6f, 0x2c, 0x17, 0x9d, 0x92, 0x15, 0x52, 0x9d,
+	    0x56 },
+	  NATT_DRAFT_03, false },
+	{ { 0x90, 0xcb, 0x80, 0x91, 0x3e, 0xbb, 0x69, 0x6e, 0x08, 0x63, 0x81, 0xb5, 0xec, 0x42, 0x7b,
+	    0x1f }, /* "draft-ietf-ipsec-nat-t-ike-02\n" */
+	  NATT_DRAFT_02, false },
+	{ { 0xaf, 0xca, 0xd7, 0x13, 0x68, 0xa1, 0xf1, 0xc9, 0x6b, 0x86, 0x96, 0xfc, 0x77, 0x57, 0x01,
+	    0x00 },
+	  NATT_NONE, true },
+};
+
+#define N_VENDORS (sizeof(vendor_table) / sizeof(vendor_table[0]))
+
+/* The initiator lists all that it knows, the responder only what it chose from the list. */
+void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa)
+{
+	for (size_t i = 0; i < N_VENDORS; i++) {
+		const struct vendor_id *v = &vendor_table[i];
+		if (sa->initiator || v->dpd || v->natt == sa->natt)
+			msg_payload(m, PL_VENDOR, v->id, sizeof(v->id));
+	}
+}
+
+void vendor_read(struct isakmp_sa *sa, const struct payload_list *l)
+{
+	const struct payload *p;
+
+	for (unsigned k = 0; (p = payload_find(l, PL_VENDOR, k)); k++) {
+		for (size_t i = 0; i < N_VENDORS; i++) {
+			const struct vendor_id *v = &vendor_table[i];
+			if (p->body.len != sizeof(v->id) ||
+			    memcmp(p->body.p, v->id, sizeof(v->id)) != 0)
+				continue;
+			if (v->natt > sa->natt)
+				sa->natt = v->natt;
+			sa->peer_dpd |= v->dpd;
+		}
+	}
+}
