@@ -206,6 +206,11 @@ static inline bool out_prepare(struct lcore *lc, struct sa *sa, struct out_pkt *
 								   : DROP_sa_expired);
 		return false;
 	}
+	if (unlikely(o->pkt->nb_segs > 1)) {
+		o->pkt = pkt_rebuild(lc, o->pkt, RTE_PKTMBUF_HEADROOM, 0);
+		if (!o->pkt)
+			return false;
+	}
 	why = inner_check(sa, o);
 	if (unlikely(why != KEEP)) {
 		out_drop(lc, sa, o->pkt, why);
