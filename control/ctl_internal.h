@@ -1,0 +1,45 @@
+/* Shared by ctl.c (connections) and ctl_commands.c (what requests do). */
+#ifndef SHRIKE_CTL_INTERNAL_H
+#define SHRIKE_CTL_INTERNAL_H
+
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <sys/queue.h>
+
+#include "ctl.h"
+
+/* What a client waits for; peer empty: nothing. */
+struct ctl_wait {
+	enum ctl_verb verb;
+	char peer[IKE_NAME_LEN], child[IKE_NAME_LEN]; /* child empty: all of the peer's */
+};
+
+struct ctl_client {
+	TAILQ_ENTRY(ctl_client) link;
+	struct ctl *ctl;
+	struct bufferevent *bev;
+	struct ctl_wait wait;
+	struct event *timeout; /* of the wait */
+	bool closing;	       /* after the reply is out */
+};
+
+struct ctl {
+	struct daemon *d;
+	struct evconnlistener *listener;
+	char path[300];
+	unsigned n;
+	TAILQ_HEAD(, ctl_client) clients;
+};
+
+/* ctl_commands.c: runs a request; sends the reply, or sets client->wait. */
+void ctl_execute(struct ctl_client *client, const struct ctl_request *req);
+/* Ends a wait when the event (NULL: time is up) decides it. */
+void ctl_wait_check(struct ctl_client *client, const struct ike_event *ev);
+
+/* ctl.c: sends a reply (taken over), or an error. */
+void ctl_reply(struct ctl_client *client, json_t *reply);
+__attribute__((format(printf, 2, 3))) void ctl_error(struct ctl_client *client, const char *fmt,
+						      ...);
+
+#endif

@@ -1,0 +1,299 @@
+#include "daemon.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "rundir.h"
+
+/* How often the data plane's rings are looked at: often while something comes, less when idle. A
+ * turn without anything costs some microseconds, so even the short interval is a few per cent. */
+#define POLL_BUSY_US	250
+#define POLL_RELAXED_US 1000
+#define POLL_IDLE_US	2000
+#define POLLS_BUSY	200  /* empty turns until relaxed: 50 ms */
+#define POLLS_RELAXED	1000 /* and until idle: one second more */
+
+#define STOP_US	     1500000 /* at most that long for the DELETEs at the end */
+#define STOP_LEAST_US 100000
+
+uint64_t clock_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static uint64_t engine_now(void *ctx)
+{
+	(void)ctx;
+	return clock_us();
+}
+
+static int engine_random(void *ctx, void *buf, size_t len)
+{
+	(void)ctx;
+	return RAND_bytes(buf, (int)len) == 1 ? 0 : -EIO;
+}
+
+static void engine_job(void *ctx, struct ike_job *job)
+{
+	struct daemon *d = ctx;
+
+	jobs_push(d->jobs, job);
+}
+
+static void take_jobs(struct daemon *d)
+{
+	struct ike_job *job;
+
+	while ((job = jobs_take(d->jobs)))
+		ike_job_done(d->ike, job);
+}
+
+/* ------------------------------------------------------------------------- the loop --------- */
+
+static void count_sa(void *ctx, const struct ike_sa_info *i)
+{
+	unsigned *n = ctx;
+
+	(void)i;
+	++*n;
+}
+
+/* The loop ends when the DELETEs are out, or after a time. */
+static void stop_when_done(struct daemon *d, uint64_t now)
+{
+	unsigned left = 0;
+
+	ike_sa_foreach(d->ike, count_sa, &left);
+	if (now >= d->stop_at_us ||
+	    (left == 0 && now + STOP_US >= d->stop_at_us + STOP_LEAST_US))
+		event_base_loopbreak(d->base);
+}
+
+static void on_poll(evutil_socket_t fd, short what, void *ctx)
+{
+	struct daemon *d = ctx;
+	uint64_t now = clock_us(), next;
+	struct timeval again = { 0 };
+
+	(void)fd;
+	(void)what;
+	if (dp_poll(d->dp))
+		d->idle_polls = 0;
+	else if (d->idle_polls < UINT32_MAX)
+		d->idle_polls++;
+	next = ike_next_timer(d->ike);
+	if (next <= now) {
+		ike_run_timers(d->ike);
+		next = ike_next_timer(d->ike);
+	}
+	if (d->stopping)
+		stop_when_done(d, now);
+	uint64_t wait = d->idle_polls < POLLS_BUSY    ? POLL_BUSY_US :
+			d->idle_polls < POLLS_RELAXED ? POLL_RELAXED_US :
+							POLL_IDLE_US;
+	if (next > now && next - now < wait)
+		wait = next - now;
+	again.tv_usec = (suseconds_t)wait;
+	event_add(d->ev_poll, &again);
+}
+
+static void on_jobs(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	take_jobs(ctx);
+}
+
+static void daemon_stop(struct daemon *d, int signal)
+{
+	if (d->stopping) { /* asked twice: at once */
+		event_base_loopbreak(d->base);
+		return;
+	}
+	log_info("ending on %s: deleting all SAs", signal == SIGINT ? "SIGINT" : "SIGTERM");
+	d->stopping = true;
+	d->idle_polls = 0;
+	d->stop_at_us = clock_us() + STOP_US;
+	ike_shutdown(d->ike);
+}
+
+static void on_signal(evutil_socket_t signal, short what, void *ctx)
+{
+	struct daemon *d = ctx;
+
+	(void)what;
+	switch (signal) {
+	case SIGHUP:
+		if (!d->stopping)
+			reload_file(d);
+		break;
+	case SIGUSR1:
+		stats_feed_update(d);
+		break;
+	default:
+		daemon_stop(d, (int)signal);
+	}
+}
+
+/* -------------------------------------------------------------------- start and end --------- */
+
+static int events_start(struct daemon *d)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	struct timeval now = { 0 };
+
+	for (unsigned i = 0; i < 4; i++) {
+		d->ev_signal[i] = evsignal_new(d->base, signals[i], on_signal, d);
+		if (!d->ev_signal[i] || event_add(d->ev_signal[i], NULL) != 0)
+			return -ENOMEM;
+	}
+	d->ev_poll = evtimer_new(d->base, on_poll, d);
+	d->ev_jobs = event_new(d->base, jobs_fd(d->jobs), EV_READ | EV_PERSIST, on_jobs, d);
+	if (!d->ev_poll || !d->ev_jobs || event_add(d->ev_poll, &now) != 0 ||
+	    event_add(d->ev_jobs, NULL) != 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static int engine_start(struct daemon *d)
+{
+	struct ike_ops ops = {
+		.ctx = d,
+		.send = transport_send,
+		.keepalive = transport_keepalive,
+		.now_us = engine_now,
+		.random = engine_random,
+		.job = engine_job,
+		.sa_reserve = sa_sink_reserve,
+		.sa_release = sa_sink_release,
+		.sa_install = sa_sink_install,
+		.sa_remove = sa_sink_remove,
+		.event = events_on_event,
+	};
+	struct ike_limits limits = { 0 };
+	int rc = jobs_new(d->cfg->dh_threads, d->cfg->dp.worker_cores, d->cfg->dp.n_workers,
+			  d->cfg->dp.control_core, &d->jobs);
+
+	if (rc != 0) {
+		log_error("the threads for public-key maths cannot be started: %s", strerror(-rc));
+		return rc;
+	}
+	d->ike = ike_new(&ops, &limits);
+	return d->ike ? 0 : -ENOMEM;
+}
+
+static int plane_start(struct daemon *d)
+{
+	struct dp_callbacks cb = {
+		.ctx = d,
+		.on_ike = transport_on_ike,
+		.on_sa_stored = sa_on_stored,
+		.on_sa_limit = sa_on_limit,
+		.on_acquire = sa_on_acquire,
+		.on_bad_spi = sa_on_bad_spi,
+	};
+	char why[512] = "";
+	int rc = dp_start(&d->cfg->dp, &cb, &d->dp, why, sizeof(why));
+
+	if (rc != 0)
+		log_error("the data plane did not start: %s", why[0] ? why : strerror(-rc));
+	else
+		log_info("data plane: %s, %u port%s, %u worker%s", dp_versions(d->dp),
+			 dp_port_count(d->dp), dp_port_count(d->dp) == 1 ? "" : "s",
+			 dp_worker_count(d->dp), dp_worker_count(d->dp) == 1 ? "" : "s");
+	return rc;
+}
+
+static int daemon_start(struct daemon *d, struct config *cfg)
+{
+	struct event_config *ev = event_config_new();
+	char why[512];
+	int rc;
+
+	/* libevent's timers are of a millisecond without that */
+	event_config_set_flag(ev, EVENT_BASE_FLAG_PRECISE_TIMER);
+	d->base = event_base_new_with_config(ev);
+	event_config_free(ev);
+	d->timelines = timelines_new();
+	d->policy_pairs = calloc(1, SPD_MAX_POLICIES);
+	if (!d->base || !d->timelines || !d->policy_pairs)
+		return -ENOMEM;
+	d->lock_fd = rundir_lock(cfg->run_dir, why, sizeof(why));
+	if (d->lock_fd < 0) {
+		log_error("%s", why);
+		return d->lock_fd;
+	}
+	rc = plane_start(d);
+	if (rc == 0)
+		rc = engine_start(d);
+	if (rc == 0)
+		rc = events_start(d);
+	if (rc == 0)
+		rc = ctl_start(d, &d->ctl);
+	if (rc != 0)
+		return rc;
+	d->cfg = NULL; /* nothing is in force yet */
+	rc = reload_apply(d, cfg);
+	d->cfg = cfg;
+	return rc ? rc : stats_feed_start(d);
+}
+
+/* The engine first: it takes its SAs out of the data plane. */
+static void daemon_end(struct daemon *d)
+{
+	ctl_stop(d->ctl);
+	stats_feed_stop(d);
+	if (d->jobs)
+		jobs_stop(d->jobs);
+	if (d->ike)
+		ike_free(d->ike);
+	jobs_free(d->jobs);
+	if (d->dp) {
+		dp_poll(d->dp);
+		dp_stop(d->dp);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		if (d->ev_signal[i])
+			event_free(d->ev_signal[i]);
+	if (d->ev_poll)
+		event_free(d->ev_poll);
+	if (d->ev_jobs)
+		event_free(d->ev_jobs);
+	if (d->base)
+		event_base_free(d->base);
+	libevent_global_shutdown();
+	timelines_free(d->timelines);
+	free(d->policy_pairs);
+	if (d->lock_fd >= 0)
+		close(d->lock_fd);
+	config_free(d->cfg);
+}
+
+int daemon_run(struct config *cfg)
+{
+	struct daemon d = { .cfg = cfg, .lock_fd = -1, .started_us = clock_us() };
+	int rc;
+
+	signal(SIGPIPE, SIG_IGN); /* clients of the control socket may go away */
+	rc = daemon_start(&d, cfg);
+	if (rc == 0) {
+		log_info("ready: %zu peer%s, %u child%s, control socket in %s", cfg->n_peers,
+			 cfg->n_peers == 1 ? "" : "s", cfg->n_children,
+			 cfg->n_children == 1 ? "" : "ren", cfg->run_dir);
+		event_base_dispatch(d.base);
+	}
+	daemon_end(&d);
+	if (rc == 0)
+		log_info("ended");
+	return rc == 0 ? 0 : 1;
+}

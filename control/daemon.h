@@ -1,0 +1,75 @@
+/* The running gateway: what the daemon's parts share. One thread, the control thread, runs all of
+ * this; only jobs.c and the telemetry callbacks of stats_feed.c know others. */
+#ifndef SHRIKE_DAEMON_H
+#define SHRIKE_DAEMON_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "ctl.h"
+#include "dataplane.h"
+#include "ike.h"
+#include "jobs.h"
+#include "stats.h"
+#include "timeline.h"
+
+struct daemon {
+	struct config *cfg;
+	struct dp *dp;
+	struct ike *ike;
+	struct jobs *jobs;
+	struct timelines *timelines;
+	struct ctl *ctl;
+	struct stats_busy busy;
+	uint8_t *policy_pairs; /* policy id -> parallel SA pairs of its child */
+	uint64_t started_us;   /* monotonic */
+	int lock_fd;
+
+	struct event_base *base;
+	struct event *ev_poll, *ev_jobs, *ev_stats, *ev_busy;
+	struct event *ev_signal[4];
+	unsigned idle_polls; /* empty dp_poll() in a row */
+	bool stopping;
+	uint64_t stop_at_us; /* end of the time for last DELETEs */
+};
+
+/* Runs until SIGTERM or SIGINT; takes the configuration over. Returns the process's exit code. */
+int daemon_run(struct config *cfg);
+
+uint64_t clock_us(void); /* monotonic */
+
+/* adapter_transport.c: ISAKMP messages over the data plane. */
+void transport_send(void *ctx, const struct ike_path *path, const uint8_t *msg, size_t len);
+void transport_keepalive(void *ctx, const struct ike_path *path);
+void transport_on_ike(void *ctx, const struct dp_udp_path *path, const uint8_t *data, size_t len);
+
+/* adapter_sa.c: SA pairs into the data plane, its events into the engine. */
+int sa_sink_reserve(void *ctx, uint32_t policy, unsigned pair, struct sa_ref *out);
+void sa_sink_release(void *ctx, const struct sa_ref *ref);
+int sa_sink_install(void *ctx, const struct sa_params *p);
+void sa_sink_remove(void *ctx, const struct sa_ref *ref, enum sa_dir dir);
+void sa_on_stored(void *ctx, const struct sa_ref *ref, enum sa_dir dir);
+void sa_on_limit(void *ctx, const struct sa_ref *ref, enum sa_dir dir, bool hard);
+void sa_on_acquire(void *ctx, uint32_t policy);
+void sa_on_bad_spi(void *ctx, const struct ip_addr *remote, uint32_t spi);
+
+/* reload.c: puts cfg's policies and peers in force, old ones (or NULL) away. cfg is taken over and
+ * becomes d->cfg. 0 or -errno (logged); on error the old ones stay. */
+int reload_apply(struct daemon *d, struct config *cfg);
+/* SIGHUP: reads the file again; keeps what runs when it has errors. */
+void reload_file(struct daemon *d);
+
+/* events.c: one log line for what matters, the timeline for the rest. */
+void events_on_event(void *ctx, const struct ike_event *ev);
+
+/* stats_feed.c: the statistics file and DPDK's telemetry commands. */
+int stats_feed_start(struct daemon *d); /* 0 or -errno (logged) */
+void stats_feed_update(struct daemon *d);
+void stats_feed_rearm(struct daemon *d); /* after the interval or the file changed */
+void stats_feed_stop(struct daemon *d);
+/* What stats_build() needs from the daemon. */
+struct stats_source daemon_stats_source(struct daemon *d);
+
+#endif

@@ -1,0 +1,118 @@
+/* Putting a configuration in force, at start and on SIGHUP. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "log.h"
+
+static void log_note(void *ctx, bool warning, const char *line)
+{
+	(void)ctx;
+	if (warning)
+		log_warn("%s", line);
+	else
+		log_error("%s", line);
+}
+
+static const struct ike_peer_cfg *peer_named(const struct config *cfg, const char *name)
+{
+	for (size_t i = 0; i < cfg->n_peers; i++)
+		if (strcmp(cfg->peers[i].name, name) == 0)
+			return &cfg->peers[i];
+	return NULL;
+}
+
+static void remove_old_peers(struct daemon *d, const struct config *old, const struct config *new)
+{
+	for (size_t i = 0; i < old->n_peers; i++) {
+		const char *name = old->peers[i].name;
+		if (peer_named(new, name))
+			continue;
+		if (ike_peer_remove(d->ike, name) == 0)
+			log_info("%s: removed", name);
+		timelines_forget(d->timelines, name);
+	}
+}
+
+static void set_pairs(struct daemon *d, const struct config *cfg)
+{
+	memset(d->policy_pairs, 1, SPD_MAX_POLICIES);
+	for (size_t i = 0; i < cfg->n_peers; i++)
+		for (unsigned k = 0; k < cfg->peers[i].n_children; k++) {
+			const struct ike_child_cfg *child = &cfg->peers[i].children[k];
+			d->policy_pairs[child->policy] = (uint8_t)child->pairs;
+		}
+}
+
+int reload_apply(struct daemon *d, struct config *cfg)
+{
+	struct config *old = d->cfg;
+	char why[256];
+	int rc;
+
+	/* policies first: an SA must find its policy, and nothing leaves in the clear meanwhile */
+	rc = dp_spd_set(d->dp, cfg->policies, cfg->n_policies, why, sizeof(why));
+	if (rc != 0) {
+		log_error("the policies were refused: %s", why);
+		return rc;
+	}
+	set_pairs(d, cfg);
+	if (old)
+		remove_old_peers(d, old, cfg);
+	for (size_t i = 0; i < cfg->n_peers; i++) {
+		rc = ike_peer_set(d->ike, &cfg->peers[i]);
+		if (rc != 0)
+			log_error("%s: cannot be set up: %s", cfg->peers[i].name, strerror(-rc));
+	}
+	d->cfg = cfg;
+	config_free(old);
+	return 0;
+}
+
+/* Ports, cores and routes stay as they were started: the new configuration takes those over, so that
+ * the next reload compares with what runs. Calling it again undoes it. */
+static void swap_system(struct config *cfg, struct config *running)
+{
+	struct dp_cfg dp = cfg->dp;
+	unsigned threads = cfg->dh_threads;
+	char dir[CONFIG_PATH_MAX];
+
+	memcpy(dir, cfg->run_dir, sizeof(dir));
+	memcpy(cfg->run_dir, running->run_dir, sizeof(dir));
+	memcpy(running->run_dir, dir, sizeof(dir));
+	cfg->dp = running->dp;
+	running->dp = dp;
+	cfg->dh_threads = running->dh_threads;
+	running->dh_threads = threads;
+}
+
+void reload_file(struct daemon *d)
+{
+	struct config_report report = { 0 };
+	struct config *cfg = NULL;
+	const char *what;
+	int rc = config_load(d->cfg->file, d->cfg, &cfg, &report);
+
+	config_report_each(&report, d->cfg->file, log_note, NULL);
+	if (rc != 0) {
+		log_error("%s has %u error%s: what ran before stays in force", d->cfg->file,
+			  report.errors, report.errors == 1 ? "" : "s");
+		goto out;
+	}
+	if (!config_same_system(d->cfg, cfg, &what))
+		log_warn("%s: '%s' differs from what runs: restart needed; the peers are taken over",
+			 d->cfg->file, what);
+	swap_system(cfg, d->cfg);
+	if (reload_apply(d, cfg) != 0) {
+		swap_system(cfg, d->cfg);
+		config_free(cfg);
+		goto out;
+	}
+	stats_feed_rearm(d);
+	log_info("%s: read again: %zu peer%s, %u child%s", d->cfg->file, d->cfg->n_peers,
+		 d->cfg->n_peers == 1 ? "" : "s", d->cfg->n_children,
+		 d->cfg->n_children == 1 ? "" : "ren");
+out:
+	config_report_free(&report);
+}

@@ -1,0 +1,265 @@
+/* The control tool: asks a running shrike through its control socket (protocol: ctl.h). */
+#include "shrikectl.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define DEFAULT_SOCKET "/run/shrike/control.sock"
+
+enum { EXIT_GOOD, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_DAEMON };
+
+struct options {
+	const char *socket, *command, *name, *direction;
+	bool json;
+	double timeout;
+};
+
+static void usage(FILE *f)
+{
+	fprintf(f,
+		"Usage: shrikectl [-s SOCKET] COMMAND\n"
+		"\n"
+		"  status                    peers and children, traffic, last errors\n"
+		"  sa                        Main Mode and Quick Mode SAs\n"
+		"  up NAME                   negotiates what is missing; waits for the result\n"
+		"  down NAME                 deletes SAs, and stays down until up\n"
+		"  rekey NAME                a peer: its Main Mode SA; PEER/CHILD: its Quick Mode SAs\n"
+		"  stats                     ports, lcores, SAs and totals\n"
+		"  why [NAME]                what happened last with a peer, step by step;\n"
+		"                            without NAME: with addresses that are no peer's\n"
+		"\n"
+		"NAME is a peer, PEER/CHILD, or the name of a child that only one peer has.\n"
+		"\n"
+		"  -s, --socket SOCKET       control socket (" DEFAULT_SOCKET ")\n"
+		"  -t, --timeout SECONDS     how long up and rekey wait (15)\n"
+		"      --json                the reply as JSON (status, sa, stats, why)\n"
+		"      --direction in|out    only that direction of Quick Mode SAs (sa, stats)\n"
+		"      --version, --help\n"
+		"\n"
+		"Exit code: 0 done, 1 refused or failed, 2 wrong usage, 3 no shrike is listening.\n");
+}
+
+static bool options_parse(int argc, char **argv, struct options *o, int *code)
+{
+	static const struct option longs[] = {
+		{ "socket", required_argument, NULL, 's' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "direction", required_argument, NULL, 'd' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	char *end;
+	int opt;
+
+	*o = (struct options){ .socket = DEFAULT_SOCKET, .timeout = 15 };
+	*code = EXIT_GOOD;
+	while ((opt = getopt_long(argc, argv, "s:t:h", longs, NULL)) != -1) {
+		switch (opt) {
+		case 's':
+			o->socket = optarg;
+			break;
+		case 't':
+			o->timeout = strtod(optarg, &end);
+			if (*end || end == optarg || !(o->timeout >= 0 && o->timeout <= 600)) {
+				fprintf(stderr, "shrikectl: --timeout takes 0 to 600 seconds\n");
+				goto bad;
+			}
+			break;
+		case 'j':
+			o->json = true;
+			break;
+		case 'd':
+			o->direction = optarg;
+			if (strcmp(optarg, "in") != 0 && strcmp(optarg, "out") != 0) {
+				fprintf(stderr, "shrikectl: --direction is in or out\n");
+				goto bad;
+			}
+			break;
+		case 'v':
+			printf("shrikectl %s\n", SHRIKE_VERSION);
+			return false;
+		case 'h':
+			usage(stdout);
+			return false;
+		default:
+			goto bad_usage;
+		}
+	}
+	if (optind == argc || argc - optind > 2)
+		goto bad_usage;
+	o->command = argv[optind];
+	o->name = argv[optind + 1]; /* NULL at the end of argv */
+	return true;
+bad_usage:
+	usage(stderr);
+bad:
+	*code = EXIT_USAGE;
+	return false;
+}
+
+/* Which commands there are, and whether they take a name: 'n' must, 'o' may, '-' must not. */
+static bool command_check(const struct options *o)
+{
+	static const struct {
+		const char *word;
+		char name;
+	} commands[] = {
+		{ "status", '-' }, { "sa", '-' },    { "stats", '-' }, { "why", 'o' },
+		{ "up", 'n' },	   { "down", 'n' },  { "rekey", 'n' },
+	};
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(commands[i].word, o->command) != 0)
+			continue;
+		if (commands[i].name == 'n' && !o->name)
+			fprintf(stderr, "shrikectl: %s needs the NAME of a peer or child\n",
+				o->command);
+		else if (commands[i].name == '-' && o->name)
+			fprintf(stderr, "shrikectl: %s takes no NAME\n", o->command);
+		else
+			return true;
+		return false;
+	}
+	fprintf(stderr, "shrikectl: there is no command '%s'; see shrikectl --help\n", o->command);
+	return false;
+}
+
+static int daemon_connect(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (strlen(path) >= sizeof(addr.sun_path)) {
+		fprintf(stderr, "shrikectl: the socket's path is too long\n");
+		close(fd);
+		return -1;
+	}
+	strcpy(addr.sun_path, path);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0) {
+		if (errno == ENOENT || errno == ECONNREFUSED)
+			fprintf(stderr, "shrikectl: no shrike is listening at %s\n", path);
+		else
+			fprintf(stderr, "shrikectl: %s: %s\n", path, strerror(errno));
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Sends one request and reads the reply's line; NULL after a message. */
+static json_t *daemon_ask(int fd, json_t *request)
+{
+	FILE *f = fdopen(fd, "r+");
+	char *line = NULL;
+	size_t cap = 0;
+	json_t *reply = NULL;
+	json_error_t error;
+
+	if (!f) {
+		close(fd);
+		json_decref(request);
+		return NULL;
+	}
+	if (json_dumpf(request, f, JSON_COMPACT) == 0 && fputc('\n', f) != EOF && fflush(f) == 0 &&
+	    getline(&line, &cap, f) > 0)
+		reply = json_loads(line, 0, &error);
+	if (!json_is_object(reply)) {
+		fprintf(stderr, "shrikectl: the daemon closed the connection without an answer\n");
+		json_decref(reply);
+		reply = NULL;
+	}
+	free(line);
+	fclose(f);
+	json_decref(request);
+	return reply;
+}
+
+static json_t *request_make(const struct options *o)
+{
+	json_t *r = json_pack("{s:s}", "command", o->command);
+
+	if (o->name && json_object_set_new(r, "name", json_string(o->name)) != 0) {
+		fprintf(stderr, "shrikectl: the name is not UTF-8\n");
+		json_decref(r);
+		return NULL;
+	}
+	if (strcmp(o->command, "up") == 0 || strcmp(o->command, "rekey") == 0)
+		json_object_set_new(r, "timeout", json_real(o->timeout));
+	return r;
+}
+
+/* Leaves only Quick Mode SAs of one direction. */
+static void keep_direction(json_t *doc, const char *direction)
+{
+	json_t *sas = json_object_get(doc, "quick_mode_sas");
+
+	for (size_t i = json_array_size(sas); direction && i-- > 0;) {
+		const char *d = json_string_value(
+			json_object_get(json_array_get(sas, i), "direction"));
+		if (!d || strcmp(d, direction) != 0)
+			json_array_remove(sas, i);
+	}
+}
+
+static void show(const struct options *o, json_t *reply)
+{
+	json_t *stats = json_object_get(reply, "stats"), *doc = stats ? stats : reply;
+
+	json_object_del(reply, "ok");
+	keep_direction(doc, o->direction);
+	if (o->json) {
+		json_dumpf(doc, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+		putchar('\n');
+	} else if (stats) {
+		show_stats(stats, o->direction);
+	} else if (strcmp(o->command, "status") == 0) {
+		show_status(reply);
+	} else if (strcmp(o->command, "sa") == 0) {
+		show_sa(reply);
+	} else if (strcmp(o->command, "why") == 0) {
+		show_why(reply);
+	} else {
+		printf("%s\n", json_string_value(json_object_get(reply, "text")));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	int code, fd;
+	json_t *request, *reply;
+
+	if (!options_parse(argc, argv, &o, &code))
+		return code;
+	if (!command_check(&o))
+		return EXIT_USAGE;
+	request = request_make(&o);
+	if (!request)
+		return EXIT_USAGE;
+	fd = daemon_connect(o.socket);
+	if (fd < 0) {
+		json_decref(request);
+		return EXIT_NO_DAEMON;
+	}
+	reply = daemon_ask(fd, request);
+	if (!reply)
+		return EXIT_NO_DAEMON;
+	code = json_is_true(json_object_get(reply, "ok")) ? EXIT_GOOD : EXIT_REFUSED;
+	if (code == EXIT_GOOD) {
+		show(&o, reply);
+	} else {
+		const char *error = json_string_value(json_object_get(reply, "error"));
+		fprintf(stderr, "shrikectl: %s\n", error ? error : "refused without a reason");
+	}
+	json_decref(reply);
+	return code;
+}

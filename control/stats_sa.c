@@ -1,0 +1,285 @@
+/* Statistics of peers, Main Mode SAs and Quick Mode SAs. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hex.h"
+#include "stats.h"
+
+#define COUNT(v) ((json_int_t)(v))
+
+struct walk {
+	const struct stats_source *source;
+	const char *peer; /* only of this peer; NULL: all */
+	json_t *out;
+};
+
+static json_t *id_json(const struct ike_id *id)
+{
+	char buf[IKE_MAX_ID * 4 + 1];
+
+	if (id->type == 0)
+		return json_null();
+	return json_pack("{s:s, s:s}", "type", ike_id_type_name(id->type), "value",
+			 ike_id_str(id, buf, sizeof(buf)));
+}
+
+static json_t *path_json(const struct ip_addr *a, uint16_t port)
+{
+	char buf[ADDR_STR_LEN];
+
+	return json_pack("{s:s, s:i}", "address", ip_addr_str(a, buf, sizeof(buf)), "port",
+			 (int)port);
+}
+
+static const char *state_name(enum ike_sa_state s)
+{
+	return s == IKE_SA_CONNECTING  ? "connecting" :
+	       s == IKE_SA_ESTABLISHED ? "established" :
+	       s == IKE_SA_REKEYED     ? "rekeyed" :
+					 "closing";
+}
+
+/* ----------------------------------------------------------------------- Main Mode ---------- */
+
+static void add_main_mode(void *ctx, const struct ike_sa_info *i)
+{
+	struct walk *w = ctx;
+	char text[TRANSFORM_STR_LEN], icookie[2 * ISAKMP_COOKIE_LEN + 1],
+		rcookie[2 * ISAKMP_COOKIE_LEN + 1];
+	json_t *o;
+
+	if (w->peer && strcmp(w->peer, i->peer) != 0)
+		return;
+	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:{s:b, s:b}, s:o, s:o}", "peer", i->peer,
+		      "state", state_name(i->state), "role",
+		      i->initiator ? "initiator" : "responder", "initiator_cookie",
+		      hex_str(i->icookie, ISAKMP_COOKIE_LEN, icookie), "responder_cookie",
+		      hex_str(i->rcookie, ISAKMP_COOKIE_LEN, rcookie), "local",
+		      path_json(&i->path.local, i->path.local_port), "remote",
+		      path_json(&i->path.remote, i->path.remote_port), "nat", "local",
+		      i->nat_local, "remote", i->nat_remote, "local_id", id_json(&i->local_id),
+		      "remote_id", id_json(&i->remote_id));
+	json_object_set_new(o, "algorithms",
+			    i->t.encr == ENCR_NONE ?
+				    json_null() :
+				    json_string(ike_transform_str(&i->t, text, sizeof(text))));
+	json_object_set_new(o, "age", json_real((double)i->age_us / 1e6));
+	json_object_set_new(o, "lifetime_left", json_real((double)i->life_left_us / 1e6));
+	json_object_set_new(o, "negotiation_ms", json_real((double)i->negotiation_us / 1e3));
+	json_object_set_new(o, "quick_modes", json_integer(i->quick_modes));
+	json_array_append_new(w->out, o);
+}
+
+json_t *stats_main_mode(const struct stats_source *s, const char *peer)
+{
+	struct walk w = { .source = s, .peer = peer, .out = json_array() };
+
+	ike_sa_foreach(s->ike, add_main_mode, &w);
+	return w.out;
+}
+
+/* ---------------------------------------------------------------------- Quick Mode ---------- */
+
+static json_t *direction_json(struct walk *w, const struct ike_child_info *i, enum sa_dir dir)
+{
+	struct sa_stats c = { 0 };
+	char spi[16], alg[TRANSFORM_STR_LEN], local[RANGE_STR_LEN], remote[RANGE_STR_LEN];
+	bool installed = dp_sa_stats(w->source->dp, &i->ref, dir, &c);
+	json_t *o;
+
+	snprintf(spi, sizeof(spi), "%08x", dir == SA_IN ? i->ref.spi : i->spi_out);
+	o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:b, s:s}", "peer", i->peer, "child",
+		      i->child, "direction", dir == SA_IN ? "in" : "out", "spi", spi, "installed",
+		      installed, "state",
+		      !i->established ? "negotiating" :
+		      i->current      ? "current" :
+					"replaced",
+		      "mode", i->mode == SA_TUNNEL ? "tunnel" : "transport", "udp_encapsulation",
+		      i->udp_encap, "algorithms",
+		      esp_transform_str(&i->t, alg, sizeof(alg)));
+	json_object_set_new(o, "selectors",
+			    json_pack("{s:s, s:s, s:i, s:i, s:i}", "local",
+				      ip_range_str(&i->sel.local, local, sizeof(local)), "remote",
+				      ip_range_str(&i->sel.remote, remote, sizeof(remote)),
+				      "protocol", (int)i->sel.proto, "local_port",
+				      (int)i->sel.local_port, "remote_port",
+				      (int)i->sel.remote_port));
+	json_object_set_new(o, "local", path_json(&i->path.local, i->path.local_port));
+	json_object_set_new(o, "remote", path_json(&i->path.remote, i->path.remote_port));
+	json_object_set_new(o, "lcore", json_integer(i->ref.owner));
+	json_object_set_new(o, "packets", json_integer(COUNT(c.packets)));
+	json_object_set_new(o, "bytes", json_integer(COUNT(c.bytes)));
+	json_object_set_new(o, "replay_drops", json_integer(COUNT(c.replay_drops)));
+	json_object_set_new(o, "icv_drops", json_integer(COUNT(c.icv_drops)));
+	json_object_set_new(o, "other_drops", json_integer(COUNT(c.other_drops)));
+	json_object_set_new(o, "sequence", json_integer(COUNT(c.seq)));
+	json_object_set_new(o, "age", json_real((double)i->age_us / 1e6));
+	json_object_set_new(o, "lifetime_left", json_real((double)i->life_left_us / 1e6));
+	json_object_set_new(o, "negotiation_ms", json_real((double)i->negotiation_us / 1e3));
+	return o;
+}
+
+static void add_quick_mode(void *ctx, const struct ike_child_info *i)
+{
+	struct walk *w = ctx;
+
+	if (w->peer && strcmp(w->peer, i->peer) != 0)
+		return;
+	json_array_append_new(w->out, direction_json(w, i, SA_IN));
+	json_array_append_new(w->out, direction_json(w, i, SA_OUT));
+}
+
+json_t *stats_quick_mode(const struct stats_source *s, const char *peer)
+{
+	struct walk w = { .source = s, .peer = peer, .out = json_array() };
+
+	ike_child_foreach(s->ike, add_quick_mode, &w);
+	return w.out;
+}
+
+/* ---------------------------------------------------------------------------- peers --------- */
+
+/* What a child has, summed over its SAs; found by "peer/child" in a table that is built once, so
+ * that thousands of children stay linear. */
+struct child_sum {
+	char name[2 * IKE_NAME_LEN + 2];
+	unsigned current;
+	bool negotiating;
+	uint64_t in_packets, in_bytes, out_packets, out_bytes;
+};
+
+struct sums {
+	const struct stats_source *source;
+	struct child_sum *sum;
+	size_t n, cap;
+	json_t *peers, *by_peer; /* by_peer: name -> best state of its Main Mode SAs */
+};
+
+static int sum_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct child_sum *)a)->name, ((const struct child_sum *)b)->name);
+}
+
+static void sum_add(void *ctx, const struct ike_child_info *i)
+{
+	struct sums *s = ctx;
+	struct sa_stats in = { 0 }, out = { 0 };
+
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? 2 * s->cap : 64;
+		struct child_sum *sum = realloc(s->sum, cap * sizeof(*sum));
+		if (!sum)
+			return;
+		s->sum = sum;
+		s->cap = cap;
+	}
+	dp_sa_stats(s->source->dp, &i->ref, SA_IN, &in);
+	dp_sa_stats(s->source->dp, &i->ref, SA_OUT, &out);
+	struct child_sum *c = &s->sum[s->n++];
+	*c = (struct child_sum){ .current = i->established && i->current,
+				 .negotiating = !i->established,
+				 .in_packets = in.packets,
+				 .in_bytes = in.bytes,
+				 .out_packets = out.packets,
+				 .out_bytes = out.bytes };
+	snprintf(c->name, sizeof(c->name), "%s/%s", i->peer, i->child);
+}
+
+/* Sorts, and folds the SAs of a child into one entry. */
+static void sums_fold(struct sums *s)
+{
+	size_t n = 0;
+
+	if (s->n == 0)
+		return;
+	qsort(s->sum, s->n, sizeof(*s->sum), sum_cmp);
+	for (size_t i = 1; i < s->n; i++) {
+		struct child_sum *to = &s->sum[n], *c = &s->sum[i];
+		if (strcmp(to->name, c->name) != 0) {
+			s->sum[++n] = *c;
+			continue;
+		}
+		to->current += c->current;
+		to->negotiating |= c->negotiating;
+		to->in_packets += c->in_packets;
+		to->in_bytes += c->in_bytes;
+		to->out_packets += c->out_packets;
+		to->out_bytes += c->out_bytes;
+	}
+	s->n = n + 1;
+}
+
+static void note_peer_state(void *ctx, const struct ike_sa_info *i)
+{
+	struct sums *s = ctx;
+
+	/* established beats everything; any state beats none */
+	if (i->state == IKE_SA_ESTABLISHED || !json_object_get(s->by_peer, i->peer))
+		json_object_set_new(s->by_peer, i->peer, json_string(state_name(i->state)));
+}
+
+static json_t *peer_child_json(const struct sums *s, const struct ike_peer_cfg *peer,
+			       const struct ike_child_cfg *cfg, uint64_t sum[4])
+{
+	struct child_sum key = { 0 }, none = { 0 };
+	const struct child_sum *c = NULL;
+	char sel[SELECTOR_STR_LEN];
+
+	snprintf(key.name, sizeof(key.name), "%s/%s", peer->name, cfg->name);
+	if (s->n)
+		c = bsearch(&key, s->sum, s->n, sizeof(key), sum_cmp);
+	if (!c)
+		c = &none;
+	sum[0] += c->in_packets;
+	sum[1] += c->in_bytes;
+	sum[2] += c->out_packets;
+	sum[3] += c->out_bytes;
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I}", "name", cfg->name, "state",
+			 c->current	? "up" :
+			 c->negotiating ? "negotiating" :
+					  "down",
+			 "selectors", selector_str(&cfg->sel, sel, sizeof(sel)), "pairs",
+			 (int)c->current, "in_packets", COUNT(c->in_packets), "in_bytes",
+			 COUNT(c->in_bytes), "out_packets", COUNT(c->out_packets), "out_bytes",
+			 COUNT(c->out_bytes));
+}
+
+static void add_peer(void *ctx, const struct ike_peer_cfg *cfg, const char *last_error)
+{
+	struct sums *s = ctx;
+	char local[ADDR_STR_LEN], remote[ADDR_STR_LEN];
+	const json_t *state = json_object_get(s->by_peer, cfg->name);
+	uint64_t sum[4] = { 0 };
+	json_t *children = json_array();
+	json_int_t up = 0;
+
+	for (unsigned i = 0; i < cfg->n_children; i++) {
+		json_t *child = peer_child_json(s, cfg, &cfg->children[i], sum);
+		up += strcmp(json_string_value(json_object_get(child, "state")), "up") == 0;
+		json_array_append_new(children, child);
+	}
+	json_array_append_new(
+		s->peers,
+		json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:s, s:o}", "name",
+			  cfg->name, "local", ip_addr_str(&cfg->local, local, sizeof(local)),
+			  "remote", ip_addr_str(&cfg->remote, remote, sizeof(remote)), "state",
+			  state ? json_string_value(state) : "down", "children_up", up,
+			  "children_configured", (int)cfg->n_children, "in_packets", COUNT(sum[0]),
+			  "in_bytes", COUNT(sum[1]), "out_packets", COUNT(sum[2]), "out_bytes",
+			  COUNT(sum[3]), "last_error", last_error ? last_error : "", "children",
+			  children));
+}
+
+json_t *stats_peers(const struct stats_source *source)
+{
+	struct sums s = { .source = source, .peers = json_array(), .by_peer = json_object() };
+
+	ike_child_foreach(source->ike, sum_add, &s);
+	sums_fold(&s);
+	ike_sa_foreach(source->ike, note_peer_state, &s);
+	ike_peer_foreach(source->ike, add_peer, &s);
+	json_decref(s.by_peer);
+	free(s.sum);
+	return s.peers;
+}

@@ -1,0 +1,146 @@
+/* The statistics document: its fields, its sums, and that the file is replaced whole. */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fake_planes.h"
+#include "stats.h"
+
+static struct stats_busy busy = { .share = { 0.25, 0.5 } };
+static struct stats_source source = { .busy = &busy, .uptime_us = 7500000 };
+
+static const json_t *at(const json_t *o, const char *path)
+{
+	char copy[128], *save = NULL;
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	for (char *key = strtok_r(copy, ".", &save); key; key = strtok_r(NULL, ".", &save))
+		o = *key >= '0' && *key <= '9' ? json_array_get(o, (size_t)atoi(key)) :
+						 json_object_get(o, key);
+	cr_assert_not_null(o, "%s is not there", path);
+	return o;
+}
+
+static void expect_text(const json_t *doc, const char *path, const char *text)
+{
+	cr_assert(json_is_string(at(doc, path)), "%s is no text", path);
+	cr_expect_str_eq(json_string_value(at(doc, path)), text, "%s is '%s'", path,
+			 json_string_value(at(doc, path)));
+}
+
+static void expect_number(const json_t *doc, const char *path, double v)
+{
+	cr_assert(json_is_number(at(doc, path)), "%s is no number", path);
+	cr_expect_float_eq(json_number_value(at(doc, path)), v, 1e-6, "%s is %g", path,
+			   json_number_value(at(doc, path)));
+}
+
+Test(stats, document)
+{
+	json_t *doc = stats_build(&source);
+
+	expect_number(doc, "version", 1);
+	expect_number(doc, "uptime", 7.5);
+	expect_text(doc, "software.data_plane", "paper 1.0");
+	expect_number(doc, "memory.ike_bytes", 4711);
+
+	expect_text(doc, "ports.0.mac", "02:00:00:00:00:ab");
+	expect_number(doc, "ports.0.tx_bytes", 5e9);
+	cr_expect(json_is_true(at(doc, "ports.0.link_up")));
+
+	expect_number(doc, "lcores.1.busy", 0.5);
+	expect_number(doc, "lcores.1.drops.replay_old", 4);
+	expect_number(doc, "lcores.1.drops.esp_icv", 0);
+
+	expect_text(doc, "main_mode_sas.0.state", "established");
+	expect_text(doc, "main_mode_sas.0.role", "initiator");
+	expect_text(doc, "main_mode_sas.0.initiator_cookie", "0102030405060708");
+	expect_text(doc, "main_mode_sas.0.algorithms", "aes256-sha256-modp2048");
+	expect_text(doc, "main_mode_sas.0.local_id.value", "gwa");
+	cr_expect(json_is_null(at(doc, "main_mode_sas.0.remote_id")));
+	cr_expect(json_is_true(at(doc, "main_mode_sas.0.nat.remote")));
+	expect_number(doc, "main_mode_sas.0.remote.port", 4500);
+	expect_number(doc, "main_mode_sas.0.negotiation_ms", 12.5);
+	expect_number(doc, "main_mode_sas.0.age", 90);
+	expect_number(doc, "main_mode_sas.0.quick_modes", 3);
+
+	cr_expect_eq(json_array_size(at(doc, "quick_mode_sas")), 2, "one entry a direction");
+	expect_text(doc, "quick_mode_sas.0.direction", "in");
+	expect_text(doc, "quick_mode_sas.0.spi", "c0ffee01");
+	expect_text(doc, "quick_mode_sas.1.spi", "0badcafe");
+	expect_text(doc, "quick_mode_sas.1.algorithms", "aes128gcm16-modp2048");
+	expect_text(doc, "quick_mode_sas.0.selectors.local", "10.1.0.0/24");
+	expect_number(doc, "quick_mode_sas.0.lcore", 1);
+	expect_number(doc, "quick_mode_sas.0.packets", 11);
+	expect_number(doc, "quick_mode_sas.1.packets", 22);
+	expect_number(doc, "quick_mode_sas.0.replay_drops", 2);
+	expect_number(doc, "quick_mode_sas.0.lifetime_left", 60);
+
+	expect_number(doc, "totals.main_mode.negotiated", 4);
+	expect_number(doc, "totals.main_mode.average_ms", 10);
+	expect_number(doc, "totals.quick_mode.average_ms", 0);
+	expect_number(doc, "totals.in_packets", 201);
+	expect_number(doc, "totals.drops.replay_old", 7);
+	cr_expect_null(json_object_get(at(doc, "totals.drops"), "esp_icv"));
+	json_decref(doc);
+}
+
+/* A child's traffic is the sum over its SAs; one without SAs is down. */
+Test(stats, peers)
+{
+	fake.extra_children = 3;
+	fake.last_error = "no answer";
+	json_t *peers = stats_peers(&source);
+
+	expect_text(peers, "0.state", "established");
+	expect_text(peers, "0.last_error", "no answer");
+	expect_number(peers, "0.children_up", 2);
+	expect_number(peers, "0.in_packets", 44);
+	expect_text(peers, "0.children.1.name", "voice");
+	expect_number(peers, "0.children.1.pairs", 3);
+	expect_number(peers, "0.children.1.out_bytes", 6600);
+	json_decref(peers);
+
+	fake.extra_children = 0;
+	fake.child_established = false;
+	peers = stats_peers(&source);
+	expect_text(peers, "0.children.0.state", "down");
+	expect_number(peers, "0.children_up", 0);
+	json_decref(peers);
+}
+
+Test(stats, file_is_replaced_whole)
+{
+	char dir[] = "/tmp/shrike-test-XXXXXX", file[64];
+	json_t *doc = stats_build(&source), *back;
+	json_error_t error;
+	unsigned files = 0;
+
+	cr_assert_not_null(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/stats.json", dir);
+	cr_assert_eq(stats_write(file, doc), 0);
+	struct stat before, after;
+	cr_assert_eq(stat(file, &before), 0);
+	cr_assert_eq(stats_write(file, doc), 0);
+	cr_assert_eq(stat(file, &after), 0);
+	cr_expect_neq(before.st_ino, after.st_ino, "the file was written in place");
+	back = json_load_file(file, 0, &error);
+	cr_expect(json_equal(json_object_get(doc, "quick_mode_sas"),
+			     json_object_get(back, "quick_mode_sas")));
+
+	DIR *d = opendir(dir);
+	for (struct dirent *e; (e = readdir(d));)
+		files += e->d_name[0] != '.';
+	closedir(d);
+	cr_expect_eq(files, 1, "nothing else stays behind");
+	cr_expect_eq(stats_write("/nonexistent/stats.json", doc), -ENOENT);
+	json_decref(back);
+	json_decref(doc);
+	unlink(file);
+	rmdir(dir);
+}
