@@ -329,6 +329,7 @@ bool sa_usable(const struct isakmp_sa *sa); /* for new Quick Modes and Informati
 void sa_kill(struct isakmp_sa *sa);
 /* DELETE for it, a moment for the repeats, then gone. */
 void sa_close(struct isakmp_sa *sa, const char *why);
+void sa_deleted(struct isakmp_sa *sa); /* by the peer, with an authenticated DELETE */
 void sa_free(struct isakmp_sa *sa);
 void sa_established(struct isakmp_sa *sa, const uint8_t *last_block);
 void sa_heard(struct isakmp_sa *sa, const struct ike_path *path); /* an authenticated message */

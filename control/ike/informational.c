@@ -182,8 +182,7 @@ static void info_notified(struct isakmp_sa *sa, const struct notify *n)
 	}
 }
 
-/* Returns true when this very SA went, and with it the right to say more. */
-static bool info_deleted(struct isakmp_sa *sa, const struct delete_payload *d)
+static void info_deleted(struct isakmp_sa *sa, const struct delete_payload *d)
 {
 	struct isakmp_sa *other;
 
@@ -197,17 +196,10 @@ static bool info_deleted(struct isakmp_sa *sa, const struct delete_payload *d)
 				pair_delete(pair, false, "deleted by the peer");
 		} else if (d->proto == PROTO_ISAKMP && d->spi_len == 2 * ISAKMP_COOKIE_LEN) {
 			other = sa_find(sa->ike, spi, spi + ISAKMP_COOKIE_LEN);
-			if (!other || other->peer != sa->peer)
-				continue;
-			ike_event(sa->ike, IKE_EV_PHASE1_DOWN, sa->peer, NULL, other,
-				  "deleted by the peer");
-			sa_kill(other);
-			peer_kick(sa->peer);
-			if (other == sa)
-				return true;
+			if (other && other->peer == sa->peer)
+				sa_deleted(other);
 		}
 	}
-	return false;
 }
 
 void info_handle(struct exchange *x, const struct inmsg *m)

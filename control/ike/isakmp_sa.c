@@ -251,17 +251,12 @@ static bool sa_negotiates(const struct isakmp_sa *sa)
 	return false;
 }
 
-void sa_close(struct isakmp_sa *sa, const char *why)
+/* It does nothing any more but read: DELETEs for its pairs may come after its own. */
+static void sa_closing(struct isakmp_sa *sa, const char *why)
 {
 	struct ike *ike = sa->ike;
 	struct exchange *x;
 
-	if (sa->dead || sa->state == IKE_SA_CLOSING)
-		return;
-	if (sa->state == IKE_SA_CONNECTING) {
-		sa_kill(sa);
-		return;
-	}
 	TAILQ_FOREACH(x, &sa->exchanges, link)
 		if (!x->done && x->type == EXCH_QUICK)
 			exchange_kill(x);
@@ -269,8 +264,27 @@ void sa_close(struct isakmp_sa *sa, const char *why)
 	timer_cancel(&ike->timers, &sa->dpd);
 	timer_cancel(&ike->timers, &sa->keepalive);
 	ike_event(ike, IKE_EV_PHASE1_DOWN, sa->peer, NULL, sa, "%s", why);
-	info_delete_sa(sa);
 	timer_set(&ike->timers, &sa->life, ike_now(ike) + GRACE_US);
+}
+
+void sa_close(struct isakmp_sa *sa, const char *why)
+{
+	if (sa->dead || sa->state == IKE_SA_CLOSING)
+		return;
+	if (sa->state == IKE_SA_CONNECTING) {
+		sa_kill(sa);
+		return;
+	}
+	sa_closing(sa, why);
+	info_delete_sa(sa);
+}
+
+void sa_deleted(struct isakmp_sa *sa)
+{
+	if (sa->dead || sa->state == IKE_SA_CLOSING || sa->state == IKE_SA_CONNECTING)
+		return;
+	sa_closing(sa, "deleted by the peer");
+	peer_kick(sa->peer);
 }
 
 /* The first Main Mode of a responder did not come to its end in time. */
