@@ -537,7 +537,7 @@ static void dispatch(struct sim *s, struct ev *e)
 		ike_sa_installed(n->ike, &e->ref, e->dir);
 		break;
 	case EV_TRAFFIC:
-		if (s->stopped)
+		if (s->stopped || (s->cfg.faults & SIM_IDLE))
 			break;
 		traffic(n);
 		ev_new(s, EV_TRAFFIC, e->node, 250000 + below(s, 250000));
@@ -743,7 +743,7 @@ struct sim_cfg sim_cfg_from_seed(uint64_t seed)
 		c.delay_max_us = 1000 + next64(&r) % 100000;
 		return c;
 	}
-	c.faults = 1 + (unsigned)(next64(&r) % 31);
+	c.faults = 1 + (unsigned)(next64(&r) % 63);
 	c.loss = (unsigned)(next64(&r) % 31);
 	c.dup = (unsigned)(next64(&r) % 31);
 	return c;

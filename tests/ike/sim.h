@@ -22,6 +22,7 @@ enum sim_faults {
 	SIM_RESTART = 4, /* nodes forget everything */
 	SIM_NAT = 8,	 /* every node but the hub sits behind a NAT */
 	SIM_REKEY = 16,	 /* an operator rekeys at random, often on both sides at once */
+	SIM_IDLE = 32,	 /* no traffic: nothing but IKE itself can notice what went wrong */
 };
 
 struct sim_cfg {
