@@ -60,7 +60,7 @@ void engine_reap(struct ike *ike)
 	}
 	while ((sa = SLIST_FIRST(&ike->dead_sas))) {
 		SLIST_REMOVE_HEAD(&ike->dead_sas, dead_link);
-		sa_free(sa);
+		isakmp_sa_free(sa);
 	}
 }
 

@@ -330,7 +330,7 @@ void sa_kill(struct isakmp_sa *sa);
 /* DELETE for it, a moment for the repeats, then gone. */
 void sa_close(struct isakmp_sa *sa, const char *why);
 void sa_deleted(struct isakmp_sa *sa); /* by the peer, with an authenticated DELETE */
-void sa_free(struct isakmp_sa *sa);
+void isakmp_sa_free(struct isakmp_sa *sa);
 void sa_established(struct isakmp_sa *sa, const uint8_t *last_block);
 void sa_heard(struct isakmp_sa *sa, const struct ike_path *path); /* an authenticated message */
 bool sa_msgid_used(const struct isakmp_sa *sa, uint32_t msgid);

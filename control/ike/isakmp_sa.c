@@ -128,7 +128,7 @@ void sa_kill(struct isakmp_sa *sa)
 	SLIST_INSERT_HEAD(&sa->ike->dead_sas, sa, dead_link);
 }
 
-void sa_free(struct isakmp_sa *sa)
+void isakmp_sa_free(struct isakmp_sa *sa)
 {
 	struct ike *ike = sa->ike;
 
