@@ -44,7 +44,8 @@
 	X(punt_full, "punt ring full")                                                             \
 	X(punt_policed, "too many packets for the control thread")                                 \
 	X(tx_full, "transmit queue full")                                                          \
-	X(natt_malformed, "UDP 4500 datagram that is neither ESP, IKE nor a keepalive")
+	X(natt_malformed, "UDP 4500 datagram that is neither ESP, IKE nor a keepalive")     \
+	X(arp_malformed, "ARP packet malformed, or not of Ethernet and IPv4")
 
 enum drop_reason {
 #define X(name, text) DROP_##name,

@@ -5,8 +5,6 @@
 #include <rte_ethdev.h>
 #include <rte_ring_elem.h>
 
-#define COMMANDS_PER_ROUND 8
-
 /* Packets a second that control is asked to look at, by kind, and how many at once. */
 static const struct {
 	uint32_t per_second, burst;

@@ -16,6 +16,7 @@
 
 #define BURST	 32 /* packets per receive; esp_* stages take up to 2 * BURST */
 #define NO_QUEUE UINT16_MAX
+#define COMMANDS_PER_ROUND 8
 
 /* lcore: rw, control: ro */
 struct lcore_counters {
@@ -159,12 +160,19 @@ void lcore_punt(struct lcore *lc, struct rte_mbuf *pkt, enum punt_class kind);
 void lcore_drop_icmp(struct lcore *lc, struct rte_mbuf *pkt, enum drop_reason reason,
 		     uint16_t mtu);
 
+/* ------------------------------------------------------------------------- command.c -------- */
+
+/* One round of the commands that wait, at most COMMANDS_PER_ROUND, and none while events wait for
+ * their ring. Returns how many there were. */
+unsigned lcore_commands(struct lcore *lc);
+
 /* ------------------------------------------------------------------------- loop.c ----------- */
 
 /* Runs until lc->stop; arg is a struct lcore. The signature is rte_eal_remote_launch()'s. */
 int lcore_main(void *arg);
-/* One round of the commands that wait, at most a few. Returns how many there were. */
-unsigned lcore_commands(struct lcore *lc);
+/* One round of everything: commands, packets from control, from other workers and from the ports,
+ * and what they cause. Returns how many messages and packets came. */
+unsigned lcore_round(struct lcore *lc);
 
 /* ------------------------------------------------------------------------- the stages -------
  * Each takes a burst and returns how many packets went on: those are first in pkts, in their old

@@ -1,0 +1,552 @@
+/* The facade: start, stop, the poll of the control thread, and statistics. */
+#include "dataplane.h"
+
+#include <errno.h>
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_malloc.h>
+#include <rte_ring_elem.h>
+#include <rte_telemetry.h>
+#include <rte_version.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "crypto.h"
+#include "dp.h"
+#include "log.h"
+
+#define POLL_BURST	 64
+#define OWN_MBUFS	 4095
+#define MBUF_CACHE	 256
+#define OWNER_BITS	 6
+#define MIN_GENERATION	 8
+#define TELEMETRY_MAX	 16
+
+_Static_assert(DP_MAX_WORKERS <= 1 << OWNER_BITS, "an SPI has room for every worker");
+
+/* ------------------------------------------------------------------------- start ------------ */
+
+static int no_memory(char *why, size_t why_size, const char *what)
+{
+	snprintf(why, why_size, "no memory for %s; give DPDK more (system: memory)", what);
+	return -ENOMEM;
+}
+
+static struct rte_ring *ring(const char *what, unsigned worker, unsigned slots, unsigned elem,
+			     unsigned flags, int socket)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	snprintf(name, sizeof(name), "%s%u", what, worker);
+	return rte_ring_create_elem(name, elem, slots, socket, flags);
+}
+
+static bool rings_create(struct dp *dp, struct lcore *lc, int socket)
+{
+	const unsigned one_to_one = RING_F_SP_ENQ | RING_F_SC_DEQ;
+	uint16_t id = lc->id;
+
+	lc->cmd = ring("cmd", id, COMMAND_RING, sizeof(struct cmd), one_to_one, socket);
+	lc->evt = ring("evt", id, EVENT_RING, sizeof(struct evt), one_to_one, socket);
+	lc->punt = ring("punt", id, PUNT_RING, sizeof(void *), one_to_one, socket);
+	lc->inject = ring("inject", id, INJECT_RING, sizeof(void *), one_to_one, socket);
+	lc->handover[id] = ring("inbox", id, HANDOVER_RING, sizeof(void *), RING_F_SC_DEQ, socket);
+	for (unsigned i = 0; i < dp->n_workers; i++)
+		if (dp->worker[i].lc)
+			dp->worker[i].lc->handover[id] = lc->handover[id];
+	return lc->cmd && lc->evt && lc->punt && lc->inject && lc->handover[id];
+}
+
+static bool tables_create(struct dp *dp, struct lcore *lc, int socket)
+{
+	uint32_t n = dp->sa_slots;
+
+	lc->sa_in = rte_zmalloc_socket("sa_in", n * sizeof(*lc->sa_in), 64, socket);
+	lc->sa_out = rte_zmalloc_socket("sa_out", n * sizeof(*lc->sa_out), 64, socket);
+	lc->policy_sa = rte_zmalloc_socket("policy_sa", SPD_MAX_POLICIES * sizeof(*lc->policy_sa),
+					   64, socket);
+	lc->backlog.size = event_backlog_size(n);
+	lc->backlog.evt = rte_zmalloc_socket("backlog", lc->backlog.size * sizeof(struct evt), 64,
+					     socket);
+	if (!lc->sa_in || !lc->sa_out || !lc->policy_sa || !lc->backlog.evt)
+		return false;
+	for (unsigned i = 0; i < SPD_MAX_POLICIES; i++)
+		lc->policy_sa[i].owner = UINT16_MAX;
+	return true;
+}
+
+static int worker_create(struct dp *dp, const struct dp_cfg *cfg, uint16_t id)
+{
+	struct worker *w = &dp->worker[id];
+	int socket;
+	struct lcore *lc;
+
+	w->lcore_id = id + 1u;
+	socket = (int)rte_lcore_to_socket_id(w->lcore_id);
+	lc = w->lc = rte_zmalloc_socket("lcore", sizeof(*lc), 64, socket);
+	if (!lc)
+		return -ENOMEM;
+	lc->id = id;
+	lc->n_ports = (uint16_t)dp->n_ports;
+	lc->n_workers = (uint16_t)dp->n_workers;
+	lc->cpu = cfg->worker_cores[id];
+	lc->spi = dp->spi;
+	lc->idle = cfg->idle;
+	lc->tsc_hz = rte_get_tsc_hz();
+	lc->pool = dp->pool;
+	lc->mb = crypto_mgr_new();
+	for (uint16_t i = 0; i < id; i++)
+		lc->handover[i] = dp->worker[i].lc->handover[i];
+	if (!lc->mb || !rings_create(dp, lc, socket) || !tables_create(dp, lc, socket))
+		return -ENOMEM;
+	return slots_init(w, dp->sa_slots);
+}
+
+/* Room for the largest frame in one mbuf, at least DPDK's usual 2 KB. */
+static uint16_t mbuf_room(const struct dp_cfg *cfg)
+{
+	unsigned room = RTE_MBUF_DEFAULT_DATAROOM;
+
+	for (unsigned i = 0; i < cfg->n_ports; i++)
+		room = RTE_MAX(room, cfg->ports[i].mtu + 64u);
+	return (uint16_t)RTE_MIN(room + RTE_PKTMBUF_HEADROOM, (unsigned)UINT16_MAX);
+}
+
+static int pools_create(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size)
+{
+	unsigned n = (cfg->mbufs ? cfg->mbufs : 16384) * dp->n_ports;
+
+	dp->pool = rte_pktmbuf_pool_create("packets", n, MBUF_CACHE, 0, mbuf_room(cfg),
+					   SOCKET_ID_ANY);
+	dp->own_pool = rte_pktmbuf_pool_create("own", OWN_MBUFS, MBUF_CACHE / 4, 0, mbuf_room(cfg),
+					       SOCKET_ID_ANY);
+	return dp->pool && dp->own_pool ? 0 : no_memory(why, why_size, "packet buffers");
+}
+
+static int ports_open(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size)
+{
+	for (unsigned i = 0; i < cfg->n_ports; i++) {
+		int rc = port_open(&dp->port[i], &cfg->ports[i], dp->n_workers, dp->pool, why,
+				   why_size);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* The first policies (none: discard all) and routes are in place before an lcore runs. */
+static int snapshots_create(struct dp *dp, char *why, size_t why_size)
+{
+	dp->policy = malloc(SPD_MAX_POLICIES * sizeof(*dp->policy));
+	dp->spd = spd_build(NULL, 0, why, why_size);
+	dp->fib = fib_snapshot(dp);
+	if (!dp->policy || !dp->spd || !dp->fib)
+		return no_memory(why, why_size, "routes and policies");
+	for (unsigned i = 0; i < SPD_MAX_POLICIES; i++)
+		dp->policy[i] = (struct policy_now){ .owner = UINT16_MAX };
+	dp->spd->refs = dp->fib->refs = dp->n_workers;
+	for (uint16_t i = 0; i < dp->n_workers; i++) {
+		struct lcore *lc = dp->worker[i].lc;
+		lc->spd = dp->spd;
+		lc->fib = dp->fib;
+		lc->local = dp->local;
+		for (unsigned j = 0; j < dp->n_ports; j++)
+			lc->port[j] = port_view(&dp->port[j], i);
+	}
+	return 0;
+}
+
+static int launch(struct dp *dp, char *why, size_t why_size)
+{
+	int rc;
+
+	for (unsigned i = 0; i < dp->n_ports; i++) {
+		rc = port_start(&dp->port[i], why, why_size);
+		if (rc)
+			return rc;
+	}
+	for (unsigned i = 0; i < dp->n_workers; i++) {
+		struct worker *w = &dp->worker[i];
+		rc = rte_eal_remote_launch(lcore_main, w->lc, w->lcore_id);
+		if (rc) {
+			snprintf(why, why_size, "worker %u does not start", i);
+			return rc;
+		}
+		w->launched = true;
+	}
+	return 0;
+}
+
+static uint64_t allocated(void)
+{
+	struct rte_malloc_socket_stats s;
+	uint64_t sum = 0;
+
+	for (int i = 0; i < RTE_MAX_NUMA_NODES; i++)
+		if (rte_malloc_get_socket_stats(i, &s) == 0)
+			sum += s.heap_allocsz_bytes;
+	return sum;
+}
+
+static const char *arch_name(IMB_MGR *mb)
+{
+	switch (mb->used_arch) {
+	case IMB_ARCH_AVX512:
+		return "AVX512";
+	case IMB_ARCH_AVX2:
+		return "AVX2";
+	case IMB_ARCH_AVX:
+		return "AVX";
+	case IMB_ARCH_SSE:
+		return "SSE";
+	case IMB_ARCH_NOAESNI:
+		return "no AES-NI";
+	default:
+		return "unknown instruction set";
+	}
+}
+
+static bool config_sound(const struct dp_cfg *cfg, char *why, size_t why_size)
+{
+	uint32_t slots = cfg->sa_slots ? cfg->sa_slots : 4096;
+
+	if (cfg->n_ports == 0 || cfg->n_ports > DP_MAX_PORTS)
+		snprintf(why, why_size, "%u ports; 1 to %u are possible", cfg->n_ports, DP_MAX_PORTS);
+	else if (cfg->n_workers == 0 || cfg->n_workers > DP_MAX_WORKERS)
+		snprintf(why, why_size, "%u workers; 1 to %u are possible", cfg->n_workers,
+			 DP_MAX_WORKERS);
+	else if (!rte_is_power_of_2(slots) || slots > 1u << (32 - OWNER_BITS - MIN_GENERATION))
+		snprintf(why, why_size, "%u SA slots; a power of two up to %u is possible", slots,
+			 1u << (32 - OWNER_BITS - MIN_GENERATION));
+	else
+		return true;
+	return false;
+}
+
+static int start(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size)
+{
+	int rc = eal_start(cfg, why, why_size);
+
+	if (rc)
+		return rc;
+	dp->eal = true;
+	eal_hide_from_dumps();
+	dp->mb = crypto_mgr_new();
+	if (!dp->mb)
+		return no_memory(why, why_size, "IPsec-MB");
+	rc = pools_create(dp, cfg, why, why_size);
+	if (rc == 0)
+		rc = ports_open(dp, cfg, why, why_size);
+	if (rc == 0)
+		rc = routes_init(dp, cfg, why, why_size);
+	for (uint16_t i = 0; rc == 0 && i < dp->n_workers; i++)
+		if (worker_create(dp, cfg, i))
+			rc = no_memory(why, why_size, "a worker");
+	if (rc == 0)
+		rc = snapshots_create(dp, why, why_size);
+	if (rc == 0 && host_init(dp))
+		rc = no_memory(why, why_size, "reassembly");
+	if (rc == 0)
+		rc = launch(dp, why, why_size);
+	return rc;
+}
+
+int dp_start(const struct dp_cfg *cfg, const struct dp_callbacks *cb, struct dp **out, char *why,
+	     size_t why_size)
+{
+	struct dp *dp;
+	int rc;
+
+	if (!config_sound(cfg, why, why_size))
+		return -EINVAL;
+	dp = calloc(1, sizeof(*dp));
+	if (!dp)
+		return no_memory(why, why_size, "the data plane");
+	dp->cb = *cb;
+	dp->n_ports = cfg->n_ports;
+	dp->n_workers = cfg->n_workers;
+	dp->sa_slots = cfg->sa_slots ? cfg->sa_slots : 4096;
+	dp->spi = (struct spi_layout){ .slot_bits = (uint8_t)rte_log2_u32(dp->sa_slots),
+				       .owner_bits = OWNER_BITS };
+	rc = start(dp, cfg, why, why_size);
+	if (rc) {
+		dp_stop(dp);
+		return rc;
+	}
+	snprintf(dp->versions, sizeof(dp->versions), "%s, IPsec-MB %s (%s)", rte_version(),
+		 imb_get_version_str(), arch_name(dp->mb));
+	dp->pool_bytes = allocated();
+	arp_announce(dp);
+	*out = dp;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------- poll ------------- */
+
+static unsigned events_drain(struct dp *dp, struct worker *w)
+{
+	struct evt evt[POLL_BURST];
+	unsigned n = rte_ring_sc_dequeue_burst_elem(w->lc->evt, evt, sizeof(evt[0]), POLL_BURST, NULL);
+
+	for (unsigned i = 0; i < n; i++)
+		event_handle(dp, w, &evt[i]);
+	return n;
+}
+
+static unsigned punts_drain(struct dp *dp, struct worker *w)
+{
+	struct rte_mbuf *pkts[POLL_BURST];
+	unsigned n = rte_ring_sc_dequeue_burst(w->lc->punt, (void **)pkts, POLL_BURST, NULL);
+
+	for (unsigned i = 0; i < n; i++)
+		host_input(dp, w, pkts[i]);
+	return n;
+}
+
+unsigned dp_poll(struct dp *dp)
+{
+	unsigned work = 0;
+
+	for (unsigned i = 0; i < dp->n_workers; i++) {
+		struct worker *w = &dp->worker[i];
+		command_flush(w);
+		work += events_drain(dp, w);
+		work += punts_drain(dp, w);
+	}
+	neigh_tick(dp, dp_now_ms());
+	return work;
+}
+
+/* ------------------------------------------------------------------------- stop ------------- */
+
+static void ring_drop(struct rte_ring *r)
+{
+	void *pkt;
+
+	while (r && rte_ring_dequeue(r, &pkt) == 0)
+		rte_pktmbuf_free(pkt);
+	rte_ring_free(r);
+}
+
+/* With the lcore gone, control takes its part: what was commanded still happens, and every event
+ * is still answered, so that each snapshot and SA is freed once, by the usual way. */
+static void worker_settle(struct dp *dp, struct worker *w)
+{
+	if (!w->lc || !w->lc->cmd || !w->lc->evt)
+		return;
+	do {
+		command_flush(w);
+		while (events_drain(dp, w))
+			;
+	} while (lcore_commands(w->lc) || w->n_late || !rte_ring_empty(w->lc->evt) ||
+		 w->lc->backlog.n);
+}
+
+static void worker_free(struct dp *dp, struct worker *w)
+{
+	struct lcore *lc = w->lc;
+
+	slots_free(w, dp->sa_slots);
+	if (!lc)
+		return;
+	ring_drop(lc->punt);
+	ring_drop(lc->inject);
+	ring_drop(lc->handover[lc->id]);
+	rte_ring_free(lc->cmd);
+	rte_ring_free(lc->evt);
+	rte_free(lc->sa_in);
+	rte_free(lc->sa_out);
+	rte_free(lc->policy_sa);
+	rte_free(lc->backlog.evt);
+	if (lc->mb)
+		free_mb_mgr(lc->mb);
+	rte_free(lc);
+}
+
+static void workers_stop(struct dp *dp)
+{
+	for (unsigned i = 0; i < dp->n_workers; i++)
+		if (dp->worker[i].launched)
+			__atomic_store_n(&dp->worker[i].lc->stop, 1, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < dp->n_workers; i++)
+		if (dp->worker[i].launched)
+			rte_eal_wait_lcore(dp->worker[i].lcore_id);
+}
+
+void dp_stop(struct dp *dp)
+{
+	struct dp_callbacks none = { 0 };
+
+	if (!dp)
+		return;
+	dp->cb = none;
+	workers_stop(dp);
+	for (unsigned i = 0; i < dp->n_workers; i++)
+		worker_settle(dp, &dp->worker[i]);
+	for (unsigned i = 0; i < dp->n_workers; i++)
+		worker_free(dp, &dp->worker[i]);
+	neigh_free_all(dp);
+	if (dp->reassembly)
+		rte_ip_frag_table_destroy(dp->reassembly);
+	for (unsigned i = 0; i < dp->n_ports; i++)
+		port_close(&dp->port[i]);
+	spd_free(dp->spd);
+	fib_free(dp->fib);
+	rte_mempool_free(dp->pool);
+	rte_mempool_free(dp->own_pool);
+	if (dp->mb)
+		free_mb_mgr(dp->mb);
+	if (dp->eal)
+		rte_eal_cleanup();
+	free(dp->policy);
+	free(dp->route);
+	free(dp);
+}
+
+/* ------------------------------------------------------------------------- statistics ------- */
+
+unsigned dp_port_count(const struct dp *dp)
+{
+	return dp->n_ports;
+}
+
+void dp_port_stats(struct dp *dp, unsigned port, struct dp_port_stats *out)
+{
+	const struct port *p = &dp->port[port];
+	struct rte_eth_link link = { 0 };
+	struct rte_eth_stats s = { 0 };
+
+	rte_eth_stats_get(p->dev, &s);
+	rte_eth_link_get_nowait(p->dev, &link);
+	*out = (struct dp_port_stats){
+		.link_up = link.link_status == RTE_ETH_LINK_UP,
+		.mtu = p->mtu,
+		.rx_packets = s.ipackets,
+		.rx_bytes = s.ibytes,
+		.tx_packets = s.opackets,
+		.tx_bytes = s.obytes,
+		.rx_missed = s.imissed,
+		.rx_errors = s.ierrors,
+		.tx_errors = s.oerrors,
+	};
+	memcpy(out->name, p->name, sizeof(out->name));
+	memcpy(out->mac, p->mac, sizeof(out->mac));
+}
+
+unsigned dp_worker_count(const struct dp *dp)
+{
+	return dp->n_workers;
+}
+
+void dp_lcore_stats(struct dp *dp, unsigned worker, struct dp_lcore_stats *out)
+{
+	struct worker *w = &dp->worker[worker];
+	const struct lcore_counters *c = &w->lc->count;
+	uint64_t busy = c->busy_tsc, idle = c->idle_tsc;
+	uint64_t busy_d = busy - w->busy_seen, idle_d = idle - w->idle_seen;
+
+	*out = (struct dp_lcore_stats){
+		.worker = worker,
+		.cpu = w->lc->cpu,
+		.rx_packets = c->rx_packets,
+		.rx_bytes = c->rx_bytes,
+		.tx_packets = c->tx_packets,
+		.tx_bytes = c->tx_bytes,
+		.esp_in_packets = c->esp_in_packets,
+		.esp_in_bytes = c->esp_in_bytes,
+		.esp_out_packets = c->esp_out_packets,
+		.esp_out_bytes = c->esp_out_bytes,
+		.handover_in = c->handover_in,
+		.handover_out = c->handover_out,
+		.bypassed = c->bypassed,
+		.forwarded = c->forwarded,
+		.punted = c->punted,
+		.injected = c->injected,
+		.natt_keepalives = c->natt_keepalives,
+		.busy = busy_d + idle_d ? (double)busy_d / (double)(busy_d + idle_d) : 0,
+		.sa_in = w->lc->sa_in_count,
+		.sa_out = w->lc->sa_out_count,
+	};
+	w->busy_seen = busy;
+	w->idle_seen = idle;
+}
+
+static const struct {
+	const char *name, *text;
+} drop_reasons[DROP_COUNT] = {
+#define X(name, text) { #name, text },
+	DROP_REASONS(X)
+#undef X
+};
+
+unsigned dp_drop_count(void)
+{
+	return DROP_COUNT;
+}
+
+const char *dp_drop_name(unsigned reason)
+{
+	return drop_reasons[reason].name;
+}
+
+const char *dp_drop_text(unsigned reason)
+{
+	return drop_reasons[reason].text;
+}
+
+uint64_t dp_drop_value(struct dp *dp, unsigned worker, unsigned reason)
+{
+	const struct worker *w = &dp->worker[worker];
+
+	return w->lc->count.drop[reason] + w->drop[reason];
+}
+
+uint64_t dp_pool_bytes(const struct dp *dp)
+{
+	return dp->pool_bytes;
+}
+
+const char *dp_versions(const struct dp *dp)
+{
+	return dp->versions;
+}
+
+/* ------------------------------------------------------------------------- telemetry -------- */
+
+/* DPDK calls back with the command's name alone. */
+static struct {
+	char command[64];
+	char *(*fn)(void);
+} telemetry[TELEMETRY_MAX];
+static unsigned n_telemetry;
+
+static int telemetry_answer(const char *cmd, const char *params, struct rte_tel_data *data)
+{
+	char *text = NULL;
+	int rc;
+
+	(void)params;
+	for (unsigned i = 0; i < __atomic_load_n(&n_telemetry, __ATOMIC_ACQUIRE); i++)
+		if (strcmp(telemetry[i].command, cmd) == 0)
+			text = telemetry[i].fn();
+	if (!text)
+		return -1;
+	if (strlen(text) < RTE_TEL_MAX_SINGLE_STRING_LEN)
+		rc = rte_tel_data_string(data, text);
+	else
+		rc = rte_tel_data_string(data, "longer than DPDK telemetry carries; ask shrikectl");
+	free(text);
+	return rc;
+}
+
+int dp_telemetry_register(const char *command, const char *help, char *(*fn)(void))
+{
+	if (n_telemetry == TELEMETRY_MAX || strlen(command) >= sizeof(telemetry[0].command))
+		return -ENOSPC;
+	strcpy(telemetry[n_telemetry].command, command);
+	telemetry[n_telemetry].fn = fn;
+	__atomic_store_n(&n_telemetry, n_telemetry + 1, __ATOMIC_RELEASE);
+	return rte_telemetry_register_cmd(command, telemetry_answer, help);
+}

@@ -1,0 +1,179 @@
+/* The facade's own state: control thread only. Files: dataplane.c (start, stop, poll, statistics),
+ * eal.c, port.c, install.c (SAs and policies), neigh.c (neighbours and routes), host.c (ICMP, IKE
+ * datagrams), arp.c. */
+#ifndef SHRIKE_DATAPLANE_DP_H
+#define SHRIKE_DATAPLANE_DP_H
+
+#include <rte_ip_frag.h>
+
+#include "fib.h"
+#include "lcore.h"
+#include "spd.h"
+
+#define INJECT_RING  1024
+#define PUNT_RING    2048
+#define COMMAND_RING 1024
+#define EVENT_RING   1024
+#define HANDOVER_RING 4096
+
+#define NEIGH_MAX     4096
+#define NEIGH_BUCKETS 1024
+#define NEIGH_QUEUE   16 /* packets that wait for one neighbour */
+
+struct port {
+	char name[DP_NAME_LEN];
+	char dev_name[64];
+	bool probed, started;
+	uint16_t dev; /* DPDK port id */
+	uint16_t n_rxq, n_txq, mtu;
+	uint8_t mac[6];
+	unsigned n_addrs;
+	uint32_t addr[DP_MAX_PORT_ADDR]; /* host order */
+	uint8_t len[DP_MAX_PORT_ADDR];
+};
+
+enum place_state { PLACE_EMPTY, PLACE_STORING, PLACE_STORED, PLACE_REMOVING };
+
+/* The two directions of a slot. */
+struct pair {
+	uint32_t spi;	   /* the last one given out here */
+	uint32_t policy;
+	bool reserved, released;
+	uint8_t state[2];  /* enum place_state, by enum sa_dir */
+	struct sa *sa[2];  /* ours to free from PLACE_REMOVING's confirmation on */
+};
+
+struct worker {
+	struct lcore *lc;
+	unsigned lcore_id;
+	bool launched;
+	struct pair *pair;	/* sa_slots of them */
+	uint32_t *free_slot;	/* a circle: the slot that is free longest is used next */
+	uint32_t free_first, n_free;
+	struct cmd *late;	/* commands that found the ring full, in order */
+	size_t late_first, n_late, late_size;
+	uint64_t drop[DROP_COUNT]; /* of packets that this worker punted, by control */
+	uint64_t busy_seen, idle_seen;
+};
+
+enum neigh_state { NEIGH_ASKING, NEIGH_GOOD, NEIGH_PROBING };
+
+struct neigh {
+	struct neigh *next; /* in its bucket */
+	uint32_t addr;	    /* host order */
+	uint8_t port, state, tries;
+	bool gateway;	    /* a route needs it: never forgotten */
+	uint8_t mac[6];
+	uint64_t due_ms;    /* when to ask again */
+	unsigned n_queue;
+	struct rte_mbuf *queue[NEIGH_QUEUE]; /* IPv4 packets, data at the IP header */
+};
+
+/* Who sends through a policy, as every worker knows it or is about to. */
+struct policy_now {
+	uint32_t spi;
+	uint16_t owner; /* UINT16_MAX: nobody */
+};
+
+struct dp {
+	struct dp_callbacks cb;
+	struct port port[DP_MAX_PORTS];
+	unsigned n_ports;
+	struct worker worker[DP_MAX_WORKERS];
+	unsigned n_workers;
+	uint32_t sa_slots;
+	struct spi_layout spi;
+	struct rte_mempool *pool;     /* the workers': received packets */
+	struct rte_mempool *own_pool; /* what control sends */
+	IMB_MGR *mb;
+	uint64_t pool_bytes;
+	char versions[128];
+	bool eal;
+
+	struct spd *spd;
+	struct policy_now *policy; /* SPD_MAX_POLICIES */
+
+	struct fib *fib;
+	bool fib_stale;
+	uint64_t fib_ms;	  /* when it was built */
+	struct fib_route *route;  /* sorted */
+	size_t n_routes;
+	struct neigh *bucket[NEIGH_BUCKETS];
+	unsigned n_neigh;
+	uint64_t neigh_ms; /* last look at the timers */
+	struct local_set local;
+
+	struct rte_ip_frag_tbl *reassembly;
+	struct rte_ip_frag_death_row dead_fragments;
+	uint64_t echo_due;    /* rate limits, see host.c */
+	uint64_t icmp_due;
+	uint16_t ip_id;
+};
+
+static inline uint64_t dp_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Drops a packet on the control side, in the name of the worker that punted it. */
+static inline void host_drop(struct worker *w, struct rte_mbuf *pkt, enum drop_reason reason)
+{
+	w->drop[reason]++;
+	rte_pktmbuf_free(pkt);
+}
+
+/* ---- eal.c: 0 or -errno with a sentence in why ---- */
+int eal_start(const struct dp_cfg *cfg, char *why, size_t why_size);
+/* No packet buffer and no SA in a core dump. */
+void eal_hide_from_dumps(void);
+
+/* ---- port.c ---- */
+/* Probes and configures, but does not start; n_workers queues where the device has them. */
+int port_open(struct port *port, const struct dp_port_cfg *cfg, unsigned n_workers,
+	      struct rte_mempool *pool, char *why, size_t why_size);
+int port_start(struct port *port, char *why, size_t why_size);
+void port_close(struct port *port);
+/* The view of a worker. */
+struct lcore_port port_view(const struct port *port, uint16_t worker);
+
+/* ---- install.c ---- */
+/* Queues a command; never fails except for lack of memory, which is logged. */
+void command_send(struct worker *w, const struct cmd *cmd);
+void command_send_all(struct dp *dp, const struct cmd *cmd);
+/* Commands that found the ring full. */
+void command_flush(struct worker *w);
+int slots_init(struct worker *w, uint32_t n);
+void slots_free(struct worker *w, uint32_t n);
+void event_handle(struct dp *dp, struct worker *w, const struct evt *evt);
+
+/* ---- neigh.c ---- */
+int routes_init(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size);
+/* Builds a snapshot of routes and neighbours, NULL without memory. */
+struct fib *fib_snapshot(struct dp *dp);
+/* Sends an IPv4 packet (data at the IP header) out of a port to a neighbour; waits for it in a
+ * bounded queue while it is not resolved. Takes the packet. */
+void neigh_send(struct dp *dp, struct worker *w, uint8_t port, uint32_t addr, struct rte_mbuf *pkt);
+/* An ARP packet told us where addr is; create: remember it even if nobody asked. */
+void neigh_learn(struct dp *dp, uint8_t port, uint32_t addr, const uint8_t *mac, bool create);
+/* Asks again, forgets, and gives the workers new routes when they are stale. */
+void neigh_tick(struct dp *dp, uint64_t now_ms);
+void neigh_free_all(struct dp *dp);
+
+/* ---- host.c ---- */
+int host_init(struct dp *dp);
+/* A punted packet. Takes it. */
+void host_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
+/* Sends a frame (meta.port) or, with PKT_LOCAL_OUT, an IPv4 packet through worker w. Takes it. */
+void host_inject(struct worker *w, struct rte_mbuf *pkt);
+/* ---- arp.c ---- */
+/* A question (to NULL = everybody), an announcement of our addresses, and what others say. */
+void arp_ask(struct dp *dp, uint8_t port, uint32_t addr, const uint8_t *to);
+void arp_announce(struct dp *dp);
+void arp_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
+/* True when addr is on the link of the port; *ours: our address there. */
+bool port_on_link(const struct port *port, uint32_t addr, uint32_t *ours);
+
+#endif

@@ -1,0 +1,169 @@
+/* The loop of a worker lcore: everything to completion, then round again. */
+#include <rte_branch_prediction.h>
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <time.h>
+
+#include "lcore.h"
+#include "spd.h"
+
+#define EMPTY_ROUNDS 256   /* before an idle lcore sleeps, where it may */
+#define SLEEP_NS     50000
+
+/* ------------------------------------------------------------------------- ways ------------- */
+
+static void encrypt(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
+{
+	if (n == 0)
+		return;
+	n = stage_esp_out(lc, pkts, n);
+	stage_forward(lc, pkts, n);
+}
+
+static void transit(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct rte_mbuf *out[2 * BURST];
+	uint16_t n_out;
+
+	if (n == 0)
+		return;
+	n = stage_spd(lc, pkts, n, out, &n_out);
+	stage_forward(lc, pkts, n);
+	encrypt(lc, out, n_out);
+}
+
+/* Inner packets were authorised by their SA. Only where one may have to go into another SA are they
+ * looked up again, so that no protected destination is reached in the clear. */
+static void decrypt(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
+{
+	if (n == 0)
+		return;
+	n = stage_esp_in(lc, pkts, n);
+	if (lc->spd->hub)
+		transit(lc, pkts, n);
+	else
+		stage_forward(lc, pkts, n);
+}
+
+/* ------------------------------------------------------------------------- sources ---------- */
+
+static unsigned from_port(struct lcore *lc, uint8_t port)
+{
+	const struct lcore_port *p = &lc->port[port];
+	struct rte_mbuf *pkts[BURST], *esp[BURST], *host[BURST];
+	uint16_t n, n_esp, n_host, n_transit;
+
+	n = rte_eth_rx_burst(p->dev, p->rx_queue, pkts, BURST);
+	if (n == 0)
+		return 0;
+	lc->count.rx_packets += n;
+	for (uint16_t i = 0; i < n; i++) {
+		lc->count.rx_bytes += rte_pktmbuf_pkt_len(pkts[i]);
+		pkt_meta(pkts[i])->port = port;
+	}
+	n_transit = stage_classify(lc, pkts, n, esp, &n_esp, host, &n_host);
+	decrypt(lc, esp, n_esp);
+	transit(lc, pkts, n_transit);
+	stage_host(lc, host, n_host);
+	return n;
+}
+
+/* The SPI says which slot, and whether the pair is still there. */
+static bool to_encrypt(struct lcore *lc, struct rte_mbuf *pkt)
+{
+	struct pkt_meta *meta = pkt_meta(pkt);
+	uint32_t slot = spi_slot(&lc->spi, meta->slot);
+
+	if (unlikely(lc->sa_out[slot].spi != meta->slot)) {
+		pkt_drop(lc, pkt, DROP_spd_no_sa);
+		return false;
+	}
+	meta->slot = slot;
+	meta->flags &= (uint8_t)~PKT_TO_ENCRYPT;
+	return true;
+}
+
+static unsigned from_workers(struct lcore *lc)
+{
+	struct rte_mbuf *pkts[BURST], *in[BURST], *out[BURST];
+	uint16_t n_in = 0, n_out = 0;
+	unsigned n = rte_ring_sc_dequeue_burst(lc->handover[lc->id], (void **)pkts, BURST, NULL);
+
+	lc->count.handover_in += n;
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t flags = pkt_meta(pkts[i])->flags;
+		if (flags & PKT_FRAME)
+			lcore_tx(lc, pkts[i]);
+		else if (!(flags & PKT_TO_ENCRYPT))
+			in[n_in++] = pkts[i];
+		else if (to_encrypt(lc, pkts[i]))
+			out[n_out++] = pkts[i];
+	}
+	decrypt(lc, in, n_in);
+	encrypt(lc, out, n_out);
+	return n;
+}
+
+static unsigned from_control(struct lcore *lc)
+{
+	struct rte_mbuf *pkts[BURST];
+	uint16_t n_ip = 0;
+	unsigned n = rte_ring_sc_dequeue_burst(lc->inject, (void **)pkts, BURST, NULL);
+
+	lc->count.injected += n;
+	for (unsigned i = 0; i < n; i++) {
+		if (pkt_meta(pkts[i])->flags & PKT_FRAME)
+			lcore_tx(lc, pkts[i]);
+		else
+			pkts[n_ip++] = pkts[i];
+	}
+	transit(lc, pkts, n_ip);
+	return n;
+}
+
+/* ------------------------------------------------------------------------- the loop --------- */
+
+unsigned lcore_round(struct lcore *lc)
+{
+	unsigned work = lcore_commands(lc);
+
+	work += from_control(lc);
+	work += from_workers(lc);
+	for (uint8_t i = 0; i < lc->n_ports; i++)
+		if (lc->port[i].rx_queue != NO_QUEUE)
+			work += from_port(lc, i);
+	lcore_flush(lc);
+	return work;
+}
+
+static void idle(const struct lcore *lc, unsigned *empty)
+{
+	static const struct timespec nap = { .tv_nsec = SLEEP_NS };
+
+	if (lc->idle != DP_IDLE_SLEEP || ++*empty < EMPTY_ROUNDS)
+		return;
+	nanosleep(&nap, NULL);
+}
+
+int lcore_main(void *arg)
+{
+	struct lcore *lc = arg;
+	unsigned empty = 0;
+
+	lc->now_tsc = rte_rdtsc();
+	while (!__atomic_load_n(&lc->stop, __ATOMIC_ACQUIRE)) {
+		uint64_t start = lc->now_tsc;
+		unsigned work = lcore_round(lc);
+		if (work)
+			empty = 0;
+		else
+			idle(lc, &empty);
+		lc->now_tsc = rte_rdtsc();
+		*(work ? &lc->count.busy_tsc : &lc->count.idle_tsc) += lc->now_tsc - start;
+	}
+	/* what control sent before it stopped us still leaves: its peers are told goodbye */
+	while (!rte_ring_empty(lc->inject))
+		lcore_round(lc);
+	lcore_flush(lc);
+	return 0;
+}

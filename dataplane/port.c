@@ -1,0 +1,161 @@
+/* One port: from its name in the configuration to running queues. */
+#include <errno.h>
+#include <rte_bus_pci.h>
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dp.h"
+
+#define RX_RING 1024
+#define TX_RING 1024
+
+static bool fail(char *why, size_t size, const struct port *port, const char *what, int rc)
+{
+	snprintf(why, size, "port %s: %s: %s", port->name, what, strerror(rc < 0 ? -rc : rc));
+	return false;
+}
+
+/* Virtual devices appear when they are probed; net_af_packet gets a queue pair for each worker. */
+static bool device_probe(struct port *port, const char *device, unsigned n_workers, char *why,
+			 size_t why_size)
+{
+	struct rte_pci_addr pci;
+	char args[320];
+	int rc;
+
+	snprintf(port->dev_name, sizeof(port->dev_name), "%.*s", (int)strcspn(device, ","), device);
+	if (rte_pci_addr_parse(port->dev_name, &pci) == 0) {
+		rte_pci_device_name(&pci, port->dev_name, sizeof(port->dev_name));
+	} else {
+		snprintf(args, sizeof(args), "%s", device);
+		if (n_workers > 1 && strncmp(device, "net_af_packet", 13) == 0 &&
+		    !strstr(device, "qpairs="))
+			snprintf(args + strlen(args), sizeof(args) - strlen(args), ",qpairs=%u",
+				 n_workers);
+		rc = rte_dev_probe(args);
+		if (rc)
+			return fail(why, why_size, port, "the device cannot be opened", rc);
+		port->probed = true;
+	}
+	rc = rte_eth_dev_get_port_by_name(port->dev_name, &port->dev);
+	if (rc)
+		return fail(why, why_size, port, "there is no such device", rc);
+	return true;
+}
+
+static void configure_rss(struct rte_eth_conf *conf, const struct rte_eth_dev_info *info)
+{
+	uint64_t hash = info->flow_type_rss_offloads &
+			(RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP);
+
+	if (!hash)
+		return;
+	conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	conf->rx_adv_conf.rss_conf.rss_hf = hash;
+}
+
+static bool device_configure(struct port *port, unsigned n_workers, char *why, size_t why_size)
+{
+	struct rte_eth_dev_info info;
+	struct rte_eth_conf conf = { 0 };
+	int rc = rte_eth_dev_info_get(port->dev, &info);
+
+	if (rc)
+		return fail(why, why_size, port, "no information from the device", rc);
+	port->n_rxq = (uint16_t)RTE_MIN(n_workers, info.max_rx_queues);
+	port->n_txq = (uint16_t)RTE_MIN(n_workers, info.max_tx_queues);
+	conf.rxmode.mtu = port->mtu;
+	if (port->n_rxq > 1)
+		configure_rss(&conf, &info);
+	rc = rte_eth_dev_configure(port->dev, port->n_rxq, port->n_txq, &conf);
+	if (rc)
+		return fail(why, why_size, port, "the device refuses its configuration", rc);
+	if (port->mtu != RTE_ETHER_MTU) {
+		rc = rte_eth_dev_set_mtu(port->dev, port->mtu);
+		if (rc && rc != -ENOTSUP)
+			return fail(why, why_size, port, "the device refuses this MTU", rc);
+	}
+	return true;
+}
+
+static bool queues_setup(struct port *port, struct rte_mempool *pool, char *why, size_t why_size)
+{
+	uint16_t n_rx = RX_RING, n_tx = TX_RING;
+	int socket = rte_eth_dev_socket_id(port->dev);
+	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(port->dev, &n_rx, &n_tx);
+
+	for (uint16_t i = 0; rc == 0 && i < port->n_rxq; i++)
+		rc = rte_eth_rx_queue_setup(port->dev, i, n_rx, (unsigned)socket, NULL, pool);
+	for (uint16_t i = 0; rc == 0 && i < port->n_txq; i++)
+		rc = rte_eth_tx_queue_setup(port->dev, i, n_tx, (unsigned)socket, NULL);
+	return rc == 0 || fail(why, why_size, port, "no queues", rc);
+}
+
+static bool addresses_set(struct port *port, const struct dp_port_cfg *cfg, char *why,
+			  size_t why_size)
+{
+	for (unsigned i = 0; i < cfg->n_addrs; i++) {
+		const struct ip_prefix *a = &cfg->addrs[i];
+		if (a->addr.family != IP_V4)
+			return fail(why, why_size, port, "only IPv4 addresses so far", ENOTSUP);
+		port->addr[port->n_addrs] = ip_addr_to_v4(&a->addr);
+		port->len[port->n_addrs++] = a->len;
+	}
+	return true;
+}
+
+int port_open(struct port *port, const struct dp_port_cfg *cfg, unsigned n_workers,
+	      struct rte_mempool *pool, char *why, size_t why_size)
+{
+	struct rte_ether_addr mac;
+
+	snprintf(port->name, sizeof(port->name), "%s", cfg->name);
+	port->mtu = cfg->mtu ? cfg->mtu : RTE_ETHER_MTU;
+	port->dev = RTE_MAX_ETHPORTS;
+	if (!addresses_set(port, cfg, why, why_size) ||
+	    !device_probe(port, cfg->device, n_workers, why, why_size) ||
+	    !device_configure(port, n_workers, why, why_size) ||
+	    !queues_setup(port, pool, why, why_size))
+		return -ENODEV;
+	rte_eth_macaddr_get(port->dev, &mac);
+	memcpy(port->mac, mac.addr_bytes, 6);
+	return 0;
+}
+
+int port_start(struct port *port, char *why, size_t why_size)
+{
+	int rc = rte_eth_dev_start(port->dev);
+
+	if (rc) {
+		fail(why, why_size, port, "the device does not start", rc);
+		return rc;
+	}
+	port->started = true;
+	return 0;
+}
+
+void port_close(struct port *port)
+{
+	if (port->started)
+		rte_eth_dev_stop(port->dev);
+	if (port->dev < RTE_MAX_ETHPORTS && rte_eth_dev_is_valid_port(port->dev))
+		rte_eth_dev_close(port->dev);
+	port->started = false;
+	port->dev = RTE_MAX_ETHPORTS;
+}
+
+struct lcore_port port_view(const struct port *port, uint16_t worker)
+{
+	struct lcore_port view = {
+		.dev = port->dev,
+		.rx_queue = worker < port->n_rxq ? worker : NO_QUEUE,
+		.tx_queue = worker < port->n_txq ? worker : NO_QUEUE,
+		.tx_worker = (uint16_t)(worker % port->n_txq),
+		.mtu = port->mtu,
+	};
+
+	memcpy(view.mac, port->mac, 6);
+	return view;
+}
