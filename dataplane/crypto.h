@@ -80,13 +80,13 @@ static inline void crypto_gcm_decrypt(IMB_MGR *mb, const struct sa *sa,
 	}
 }
 
-/* Fetches the keys that a small packet needs. */
+/* Fetches the keys that a small packet needs. sa may be NULL: addresses are fetched, nothing is read. */
 static inline void crypto_prefetch(const struct sa *sa)
 {
-	const uint8_t *keys = (const uint8_t *)&sa->gcm;
+	uintptr_t keys = (uintptr_t)sa + offsetof(struct sa, gcm);
 
 	for (unsigned i = 0; i < 4; i++)
-		rte_prefetch0(keys + 64 * i);
+		rte_prefetch0((const void *)(keys + 64 * i));
 }
 
 /* Constant-time comparison of two ICVs, 8 to 32 bytes. */

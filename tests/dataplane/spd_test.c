@@ -207,7 +207,7 @@ static void policies(void)
 
 static uint32_t pair_spi(uint32_t owner, uint32_t slot)
 {
-	return 0xab << 24 | owner << ENV_SLOT_BITS | slot;
+	return 0xabu << 24 | owner << ENV_SLOT_BITS | slot;
 }
 
 Test(spd, protected_goes_to_the_pair)
