@@ -4,23 +4,24 @@
 #include "daemon.h"
 #include "log.h"
 
+/* What goes between the name and the engine's text. */
 static const char *event_words(enum ike_event_type type)
 {
 	switch (type) {
 	case IKE_EV_PHASE1_UP:
-		return "Main Mode SA is up";
+		return "Main Mode SA ";
 	case IKE_EV_PHASE1_DOWN:
-		return "Main Mode SA is down";
+		return "Main Mode SA down: ";
 	case IKE_EV_PHASE1_FAILED:
-		return "Main Mode failed";
+		return "Main Mode failed: ";
 	case IKE_EV_CHILD_UP:
-		return "is up";
+		return "up: ";
 	case IKE_EV_CHILD_REKEYED:
-		return "is rekeyed";
+		return "rekeyed: ";
 	case IKE_EV_CHILD_DOWN:
-		return "is down";
+		return "down: ";
 	case IKE_EV_CHILD_FAILED:
-		return "failed";
+		return "Quick Mode failed: ";
 	case IKE_EV_NOTE:
 		break;
 	}
@@ -37,13 +38,12 @@ void events_on_event(void *ctx, const struct ike_event *ev)
 		snprintf(who, sizeof(who), "%s", ip_addr_str(&ev->path.remote, a, sizeof(a)));
 	else
 		snprintf(who, sizeof(who), "%s%s%s", ev->peer, ev->child[0] ? "/" : "", ev->child);
-	if (ev->type == IKE_EV_NOTE)
-		log_debug("%s: %s", who, ev->text);
-	else if (ev->type == IKE_EV_PHASE1_FAILED || ev->type == IKE_EV_CHILD_FAILED)
-		log_warn("%s: %s: %s", who, event_words(ev->type), ev->text);
-	else
-		log_info("%s: %s%s%s", who, event_words(ev->type), ev->text[0] ? ": " : "",
-			 ev->text);
+	enum log_level level = ev->type == IKE_EV_NOTE ? LOG_LVL_DEBUG :
+			       ev->type == IKE_EV_PHASE1_FAILED ||
+					       ev->type == IKE_EV_CHILD_FAILED ?
+							 LOG_LVL_WARN :
+							 LOG_LVL_INFO;
+	log_line(level, "%s: %s%s", who, event_words(ev->type), ev->text);
 	if (d->ctl)
 		ctl_on_event(d->ctl, ev);
 }

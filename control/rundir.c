@@ -14,8 +14,8 @@ static int lock_taken(int fd, const char *dir, char *why, size_t why_size)
 	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
 
 	pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
-	snprintf(why, why_size, "another shrike%s%s runs with run-dir %s", pid[0] ? ", process " : "",
-		 pid, dir);
+	snprintf(why, why_size, "another shrike%s%s%s runs with run-dir %s",
+		 pid[0] ? " (process " : "", pid, pid[0] ? ")" : "", dir);
 	return -EBUSY;
 }
 

@@ -229,8 +229,8 @@ void sa_established(struct isakmp_sa *sa, const uint8_t *last_block)
 		timer_set(&ike->timers, &sa->dpd, now + sa->peer->cfg.dpd_s * SECOND);
 	if (sa->nat_local)
 		timer_set(&ike->timers, &sa->keepalive, now + KEEPALIVE_US);
-	ike_event(ike, IKE_EV_PHASE1_UP, sa->peer, NULL, sa, "%s established as %s with %s",
-		  sa->peer->cfg.name, sa->initiator ? "initiator" : "responder",
+	ike_event(ike, IKE_EV_PHASE1_UP, sa->peer, NULL, sa, "established as %s with %s",
+		  sa->initiator ? "initiator" : "responder",
 		  ike_transform_str(&sa->t, t, sizeof(t)));
 	peer_phase1_up(sa->peer, sa);
 }

@@ -251,8 +251,7 @@ void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 	} else {
 		ike->totals.rekeys_phase2 += rekey;
 		ike_event(ike, rekey ? IKE_EV_CHILD_REKEYED : IKE_EV_CHILD_UP, child->peer, child,
-			  NULL, "%s %s, %s, SPI %08x in, %08x out", child->cfg.name,
-			  rekey ? "rekeyed" : "is up",
+			  NULL, "%s, SPI %08x in, %08x out",
 			  esp_transform_str(&pair->t, t, sizeof(t)), pair->ref.spi,
 			  pair->spi_out);
 	}
@@ -270,8 +269,7 @@ void pair_delete(struct pair *pair, bool tell, const char *why)
 	if (sa && pair->state != PAIR_NEW)
 		info_delete_pair(sa, pair);
 	if (pair->state == PAIR_LIVE)
-		ike_event(ike, IKE_EV_CHILD_DOWN, child->peer, child, NULL, "%s: %s",
-			  child->cfg.name, why);
+		ike_event(ike, IKE_EV_CHILD_DOWN, child->peer, child, NULL, "%s", why);
 	else
 		ike_note(ike, child->peer, NULL, "%s: old SA pair removed: %s", child->cfg.name,
 			 why);
