@@ -137,6 +137,14 @@ int ike_auth_hash(const struct ike_keys *k, bool initiator, struct view gxi, str
 		  const uint8_t *icookie, const uint8_t *rcookie, struct view sai_b,
 		  struct view id_body, uint8_t *out)
 {
+	return ike_auth_hash_with(k->t.hash, k, initiator, gxi, gxr, icookie, rcookie, sai_b,
+				  id_body, out);
+}
+
+int ike_auth_hash_with(enum hash_alg h, const struct ike_keys *k, bool initiator, struct view gxi,
+		       struct view gxr, const uint8_t *icookie, const uint8_t *rcookie,
+		       struct view sai_b, struct view id_body, uint8_t *out)
+{
 	const struct view pieces[] = {
 		initiator ? gxi : gxr,
 		initiator ? gxr : gxi,
@@ -146,7 +154,7 @@ int ike_auth_hash(const struct ike_keys *k, bool initiator, struct view gxi, str
 		id_body,
 	};
 
-	return ike_prf(k->t.hash, BYTES(k->skeyid, k->prf_len), pieces, COUNT(pieces), out);
+	return ike_prf(h, BYTES(k->skeyid, k->prf_len), pieces, COUNT(pieces), out);
 }
 
 int ike_natd_hash(enum hash_alg h, const uint8_t *icookie, const uint8_t *rcookie,

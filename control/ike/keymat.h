@@ -54,6 +54,12 @@ int ike_auth_hash(const struct ike_keys *k, bool initiator, struct view gxi, str
 		  const uint8_t *icookie, const uint8_t *rcookie, struct view sai_b,
 		  struct view id_body, uint8_t *out);
 
+/* The same through the HMAC of another hash: ECDSA methods take the curve's own (cert_auth_hash() in
+ * cert.h), the keys themselves stay with the negotiated one. */
+int ike_auth_hash_with(enum hash_alg h, const struct ike_keys *k, bool initiator, struct view gxi,
+		       struct view gxr, const uint8_t *icookie, const uint8_t *rcookie,
+		       struct view sai_b, struct view id_body, uint8_t *out);
+
 /* Quick Mode and Informational hashes over the raw payload bytes that follow HASH (rest):
  *   HASH(1) = prf(SKEYID_a, M-ID | rest)            (also Informational)
  *   HASH(2) = prf(SKEYID_a, M-ID | Ni_b | rest)

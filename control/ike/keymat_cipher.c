@@ -1,4 +1,4 @@
-/* Encryption of ISAKMP messages and verification of RSA signatures. */
+/* Encryption of ISAKMP messages. */
 #include "keymat.h"
 
 #include <errno.h>
@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include <openssl/err.h>
-#include <openssl/rsa.h>
-#include <openssl/x509.h>
 
 #include "crypto.h"
 #include "secret.h"
@@ -63,31 +61,4 @@ int ike_decrypt(const struct ike_keys *k, uint8_t *iv, uint8_t *data, size_t len
 		return -EINVAL;
 	memcpy(iv, next, k->block_len);
 	return 0;
-}
-
-/* Without a digest set, OpenSSL recovers the padded block, insists that 00 01 ff..ff 00 fills all that
- * the hash leaves, and compares the rest with the hash, length included. It reads a short signature
- * as a small number, though; one that is not as long as the modulus is refused here. */
-static bool rsa_verify(EVP_PKEY *key, struct view hash, struct view sig)
-{
-	if (!EVP_PKEY_is_a(key, "RSA") || (size_t)EVP_PKEY_get_size(key) != sig.len || !hash.len)
-		return false;
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-	bool ok = ctx && EVP_PKEY_verify_init(ctx) > 0 &&
-		  EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) > 0 &&
-		  EVP_PKEY_verify(ctx, sig.p, sig.len, hash.p, hash.len) == 1;
-	EVP_PKEY_CTX_free(ctx);
-	return ok;
-}
-
-int ike_rsa_verify(struct view cert_der, struct view hash, struct view sig)
-{
-	const uint8_t *p = cert_der.p;
-	X509 *cert = cert_der.len <= LONG_MAX ? d2i_X509(NULL, &p, (long)cert_der.len) : NULL;
-	EVP_PKEY *key = cert ? X509_get0_pubkey(cert) : NULL;
-	bool ok = key && rsa_verify(key, hash, sig);
-
-	X509_free(cert);
-	ERR_clear_error();
-	return ok ? 0 : -EKEYREJECTED;
 }

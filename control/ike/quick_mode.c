@@ -312,6 +312,7 @@ void qm_handle_2(struct exchange *x, const struct inmsg *m)
 	const struct payload *id_i = payload_find(&m->list, PL_ID, 0);
 	const struct payload *id_r = payload_find(&m->list, PL_ID, 1);
 	const char *name = x->sa->peer->cfg.name, *bad = NULL;
+	struct esp_policy policy = qm_policy(x, q->child);
 	char why[WHY_LEN] = "";
 
 	if (sa_payload_parse(buf_view(&q->sa_body), &x->ike->offer, &bad) != 0 ||
@@ -322,6 +323,7 @@ void qm_handle_2(struct exchange *x, const struct inmsg *m)
 			      bad ? bad : why);
 		return;
 	}
+	esp_answer_resolve(&policy, &q->choice);
 	if (id_i && id_r && (!same_id(&q->id_i, id_i) || !same_id(&q->id_r, id_r))) {
 		exchange_fail(x, N_INVALID_ID_INFORMATION,
 			      "%s answered with other selectors than the ones offered for %s", name,

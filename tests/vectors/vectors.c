@@ -37,14 +37,20 @@ size_t hex_decode(const char *hex, uint8_t *out, size_t cap)
 	return len / 2;
 }
 
+const char *vector_path(const char *name)
+{
+	static char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", VECTORS_DIR, name);
+	return path;
+}
+
 uint8_t *vector_file(const char *name, size_t *len)
 {
-	char path[512];
 	uint8_t *buf = NULL;
 	long size;
 
-	snprintf(path, sizeof(path), "%s/%s", VECTORS_DIR, name);
-	FILE *f = fopen(path, "rb");
+	FILE *f = fopen(vector_path(name), "rb");
 	if (!f)
 		return NULL;
 	if (fseek(f, 0, SEEK_END) == 0 && (size = ftell(f)) > 0 && fseek(f, 0, SEEK_SET) == 0) {

@@ -49,6 +49,8 @@ unsigned vector_key_count(const struct vector *v, const char *side, const char *
 /* The two SPIs, host order: index 0 is the side's own inbound one. False when not recorded. */
 bool vector_spis(const struct vector *v, const char *side, uint32_t spi[2]);
 
+/* The path of a file beside the recordings, in a static buffer. */
+const char *vector_path(const char *name);
 /* Reads a file beside the recordings ("pki/ca.crt") whole into malloc()ed memory; NULL on failure. */
 uint8_t *vector_file(const char *name, size_t *len);
 /* Hexadecimal text to bytes; returns their number, 0 when it is malformed or does not fit. */
