@@ -171,12 +171,35 @@ static bool attr_same(const struct attr *a, const struct attr *b)
 					memcmp(a->value.p, b->value.p, a->value.len) == 0);
 }
 
+/* The life type that a duration at index i belongs to: the last one before it. */
+static uint64_t life_type_of(const struct transform *t, unsigned i)
+{
+	bool ike = t->id == TRANSFORM_KEY_IKE;
+
+	if (t->attr[i].type != (ike ? (uint16_t)ATTR_LIFE_DURATION : (uint16_t)IPSEC_LIFE_DURATION))
+		return 0;
+	while (i-- > 0)
+		if (t->attr[i].type == (ike ? (uint16_t)ATTR_LIFE_TYPE : (uint16_t)IPSEC_LIFE_TYPE))
+			return t->attr[i].num;
+	return 0;
+}
+
+/* Attribute i of a, wherever it stands in b: strongSwan answers Quick Mode in an order of its own. */
+static bool attr_within(const struct transform *a, unsigned i, const struct transform *b)
+{
+	for (unsigned k = 0; k < b->n_attrs; k++)
+		if (attr_same(&a->attr[i], &b->attr[k]) &&
+		    life_type_of(a, i) == life_type_of(b, k))
+			return true;
+	return false;
+}
+
 static bool transform_same(const struct transform *a, const struct transform *b)
 {
 	if (a->num != b->num || a->id != b->id || a->n_attrs != b->n_attrs)
 		return false;
 	for (unsigned i = 0; i < a->n_attrs; i++)
-		if (!attr_same(&a->attr[i], &b->attr[i]))
+		if (!attr_within(a, i, b))
 			return false;
 	return true;
 }
