@@ -6,6 +6,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/x509v3.h>
 
 #include "cert.h"
 #include "cert_x509.h"
@@ -257,15 +258,28 @@ Test(cert, identities)
 	}
 }
 
-/* "gwb\0.evil" in an identity must not pass for "gwb". */
+/* A zero byte ends no name: neither in the identity, nor in a certificate that a careless CA signed. */
 Test(cert, zero_bytes_do_not_end_a_name)
 {
 	struct ike_id id = { .type = ID_FQDN, .len = 8, .data = "gwb\0evil" };
-	X509 *x = issue((struct pki_cert){ 0 });
+	GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
+	GENERAL_NAME *name = GENERAL_NAME_new();
+	ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+	X509 *x = issue((struct pki_cert){ 0 }), *careless = X509_new();
 
 	cr_assert_not(cert_has_id(x, &id));
+	ASN1_STRING_set(text, "gwb\0good", 8);
+	GENERAL_NAME_set0_value(name, GEN_DNS, text);
+	sk_GENERAL_NAME_push(names, name);
+	cr_assert(X509_add1_ext_i2d(careless, NID_subject_alt_name, names, 0, 0));
+	cr_assert_not(cert_has_id(careless, &id));
+	memcpy(id.data, "gwb\0good", 8);
+	cr_assert_not(cert_has_id(careless, &id));
 	id.len = 3;
 	cr_assert(cert_has_id(x, &id));
+	cr_assert_not(cert_has_id(careless, &id));
+	sk_GENERAL_NAME_pop_free(names, GENERAL_NAME_free);
+	X509_free(careless);
 	X509_free(x);
 }
 

@@ -376,7 +376,17 @@ Test(pitfall, p15_rsa_padding_is_checked_in_full)
 	raw_sign(key, good, sig, LEN);
 	cr_assert_eq(ike_rsa_verify(cert, hash, s), 0);
 
-	/* a signature without its first byte, or with one more */
+	/* a signature that begins with a zero is the same number without it, but too short */
+	for (unsigned i = 0; i < 65536 && (i == 0 || sig[0] != 0); i++) {
+		good[LEN - 1] = hash_bytes[HASH - 1] = (uint8_t)i;
+		good[LEN - 2] = hash_bytes[HASH - 2] = (uint8_t)(i >> 8);
+		raw_sign(key, good, sig, LEN);
+	}
+	cr_assert_eq(sig[0], 0);
+	cr_assert_eq(ike_rsa_verify(cert, hash, s), 0);
+	cr_assert_eq(ike_rsa_verify(cert, hash, (struct view){ sig + 1, LEN - 1 }), -EKEYREJECTED);
+
+	/* a signature without its first byte, or none */
 	cr_assert_eq(ike_rsa_verify(cert, hash, (struct view){ sig + 1, LEN - 1 }), -EKEYREJECTED);
 	cr_assert_eq(ike_rsa_verify(cert, hash, (struct view){ sig, 0 }), -EKEYREJECTED);
 	cr_assert_eq(ike_rsa_verify(cert, (struct view){ hash_bytes, 0 }, s), -EKEYREJECTED);
