@@ -125,6 +125,7 @@ struct pair { /* one SA pair, from its reservation to its end */
 	enum pair_state state;
 	bool dead, initiator, in_set, out_set;
 	bool rekey_due;	    /* soft limit reached, or asked for */
+	bool redundant;	    /* made at the same time as a better one: keys kept, never sent with */
 	bool rekeyed;	    /* a successor stands */
 	struct sa_ref ref;
 	uint32_t spi_out;
@@ -311,6 +312,8 @@ int pair_install(struct pair *pair, enum sa_dir dir);
 void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s);
 /* Takes it out of service at once. tell: with a DELETE when there is an ISAKMP SA to send it. */
 void pair_delete(struct pair *pair, bool tell, const char *why);
+/* The peer deleted it: a redundant pair steps in where there is one. */
+void pair_deleted(struct pair *pair);
 void pair_kill(struct pair *pair);
 void pair_free(struct pair *pair);
 

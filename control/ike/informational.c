@@ -193,7 +193,7 @@ static void info_deleted(struct isakmp_sa *sa, const struct delete_payload *d)
 			if (pair && pair->x) /* it overtook Quick Mode message 3 */
 				exchange_kill(pair->x);
 			else if (pair)
-				pair_delete(pair, false, "deleted by the peer");
+				pair_deleted(pair);
 		} else if (d->proto == PROTO_ISAKMP && d->spi_len == 2 * ISAKMP_COOKIE_LEN) {
 			other = sa_find(sa->ike, spi, spi + ISAKMP_COOKIE_LEN);
 			if (other && other->peer == sa->peer)

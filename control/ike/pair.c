@@ -190,6 +190,16 @@ static bool pair_wins(const struct pair *a, const struct pair *b)
 	return (a->ref.spi ^ a->spi_out) > (b->ref.spi ^ b->spi_out);
 }
 
+/* Is o of an earlier negotiation than pair, for certain? One side makes its pairs one after the other
+ * (and the responder sees their first messages in that order), so only pairs of both sides can be of
+ * the same time. */
+static bool pair_precedes(const struct pair *o, const struct pair *pair)
+{
+	if (o->initiator == pair->initiator)
+		return o->created_us <= pair->created_us;
+	return o->established_us + SETTLE_US < pair->created_us;
+}
+
 /* Retires what the new pair replaces. Returns false when the new one is itself redundant. */
 static bool pair_succeeds(struct pair *pair, uint32_t replaces, bool *rekey)
 {
@@ -199,13 +209,12 @@ static bool pair_succeeds(struct pair *pair, uint32_t replaces, bool *rekey)
 	TAILQ_FOREACH(o, &pair->child->pairs, link) {
 		if (o == pair || o->dead || o->state != PAIR_LIVE || o->idx != pair->idx)
 			continue;
-		if (o->ref.spi == replaces ||
-		    (o->established_us + SETTLE_US < pair->created_us && !parallel)) {
+		if (o->ref.spi == replaces || (pair_precedes(o, pair) && !parallel)) {
 			pair_retire(o, "rekeyed", pair->initiator);
 			*rekey = true;
 		} else if (parallel) {
 			continue; /* only the peer knows which one it replaces: its DELETE says so */
-		} else if (pair_wins(o, pair)) {
+		} else if (o->initiator == pair->initiator || pair_wins(o, pair)) {
 			return false;
 		} else {
 			pair_retire(o, "redundant: both sides negotiated at once", o->initiator);
@@ -241,10 +250,13 @@ void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 	bool winner = pair_succeeds(pair, replaces, &rekey);
 	child_established(child);
 	if (!winner) {
-		/* never used for sending; the peer may until it has seen the other one */
+		/* not used for sending; the peer may until it has seen the other one. Its keys
+		 * stay, in case that the peer decides otherwise, see pair_deleted() */
+		pair->redundant = true;
 		pair_retire(pair, "redundant: both sides negotiated at once", pair->initiator);
 		ike_note(ike, child->peer, NULL, "%s: a second SA pair was made at the same time",
 			 child->cfg.name);
+		return;
 	} else if (pair_install(pair, SA_OUT) != 0) {
 		pair_delete(pair, true, "the data plane does not take its outbound SA");
 		return;
@@ -256,6 +268,35 @@ void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 			  pair->spi_out);
 	}
 	pair_wipe(pair);
+}
+
+/* Puts the redundant pair that stands beside this one in its place. */
+static void pair_step_in(struct pair *gone)
+{
+	struct ike *ike = gone->ike;
+	uint64_t now = ike_now(ike), since;
+	struct pair *o;
+
+	TAILQ_FOREACH(o, &gone->child->pairs, link)
+		if (!o->dead && o->redundant && o->idx == gone->idx && o->expires_us > now + SECOND)
+			break;
+	if (!o || pair_install(o, SA_OUT) != 0)
+		return;
+	o->redundant = false;
+	pair_wipe(o);
+	since = o->established_us;
+	pair_limits(o, (uint32_t)((o->expires_us - now) / SECOND));
+	o->established_us = since;
+	gone->state = PAIR_OLD;
+	ike_event(ike, IKE_EV_CHILD_REKEYED, o->child->peer, o->child, NULL,
+		  "the peer keeps the SA pair with SPI %08x in, %08x out", o->ref.spi, o->spi_out);
+}
+
+void pair_deleted(struct pair *pair)
+{
+	if (pair->state == PAIR_LIVE)
+		pair_step_in(pair);
+	pair_delete(pair, false, "deleted by the peer");
 }
 
 void pair_delete(struct pair *pair, bool tell, const char *why)

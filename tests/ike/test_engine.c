@@ -232,6 +232,46 @@ Test(engine, parallel_pairs)
 	finish(s);
 }
 
+/* Both sides must hold one current pair at any time, whoever asked for the new ones and however soon
+ * after each other. */
+static void rekey_often(const unsigned *by, unsigned n, uint64_t apart)
+{
+	struct sim *s = pair_of_nodes(NULL, NULL);
+
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	for (unsigned i = 0; i < n; i++) {
+		cr_assert_eq(ike_rekey(sim_engine(s, by[i]), by[i] ? "node0/net0" : "node1/net0"),
+			     0);
+		sim_run(s, apart);
+		cr_expect_eq(sim_pairs(s, 0), 1, "rekey %u: node 0 has %u", i, sim_pairs(s, 0));
+		cr_expect_eq(sim_pairs(s, 1), 1, "rekey %u: node 1 has %u", i, sim_pairs(s, 1));
+	}
+	for (unsigned i = 0; i < 60; i++) {
+		sim_run(s, SEC);
+		cr_expect_eq(sim_pairs(s, 0), 1, "%u s later: node 0 has %u", i, sim_pairs(s, 0));
+		cr_expect_eq(sim_pairs(s, 1), 1, "%u s later: node 1 has %u", i, sim_pairs(s, 1));
+	}
+	must_be_up(s);
+	finish(s);
+}
+
+Test(engine, rekeys_soon_after_each_other_by_the_initiator)
+{
+	rekey_often((const unsigned[]){ 1, 1, 1, 1, 1, 1 }, 6, SEC / 2);
+}
+
+Test(engine, rekeys_soon_after_each_other_by_the_responder)
+{
+	rekey_often((const unsigned[]){ 0, 0, 0, 0, 0, 0 }, 6, SEC / 2);
+}
+
+Test(engine, rekeys_soon_after_each_other_by_both)
+{
+	rekey_often((const unsigned[]){ 1, 0, 1, 1, 0, 0, 1, 0 }, 8, SEC);
+}
+
 /* -------------------------------------------------------------------------- diagnosis ------- */
 
 Test(diagnosis, wrong_psk)
