@@ -61,9 +61,9 @@ void answer_write(struct msgbuf *m, const struct sa_payload *offer, unsigned pro
 		  unsigned transform, uint32_t spi);
 
 /* Initiator: the answer must hold one proposal with one transform that equals one of our offers: the
- * same numbers, and the same attributes in the same order (phase 2: except the SPI). Basic or variable
- * encoding does not count (RFC 2409 appendix A). 0, or -EBADMSG with why; proposal and transform of out
- * are indices into the offer. */
+ * same numbers and the same attributes, none more or less (phase 2: except the SPI). Their order and
+ * their encoding, basic or variable, do not count (RFC 2409 appendix A; strongSwan encodes the choice
+ * anew). 0, or -EBADMSG with why; proposal and transform of out are indices into the offer. */
 int ike_answer_check(const struct sa_payload *offer, const struct sa_payload *answer,
 		     struct ike_choice *out, char *why, size_t why_size);
 int esp_answer_check(const struct sa_payload *offer, const struct sa_payload *answer,

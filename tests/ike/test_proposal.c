@@ -181,6 +181,56 @@ Test(proposal, answer_may_encode_a_duration_otherwise)
 	sa_free(&offer);
 }
 
+/* One phase 2 transform with these basic attributes, against our offer of GCM-128 in tunnel mode with
+ * 3600 s and 1000 kB. */
+static int check_answer(const struct hand_attr *a, unsigned n)
+{
+	const struct esp_policy p = { .t = &gcm128, .n = 1, .encap = 1, .life_s = 3600,
+				      .life_kb = 1000 };
+	struct sa_msg offer, answer;
+	struct esp_choice c;
+
+	sa_begin(&offer);
+	esp_offer_write(&offer.m, &p, 0x1000);
+	sa_end(&offer);
+	hand_sa(&answer, PROTO_ESP, 20, 0x2000, a, n);
+	int rc = esp_answer_check(offer.sa, answer.sa, &c, offer.why, 256);
+	sa_free(&offer);
+	sa_free(&answer);
+	return rc;
+}
+
+Test(proposal, answer_in_another_order_is_the_same)
+{
+	static const struct {
+		struct hand_attr a[7];
+		unsigned n;
+		int rc;
+	} cases[] = {
+		{ { { IPSEC_MODE, 1 }, { IPSEC_KEY_LENGTH, 128 }, { IPSEC_LIFE_TYPE, 1 },
+		    { IPSEC_LIFE_DURATION, 3600 }, { IPSEC_LIFE_TYPE, 2 },
+		    { IPSEC_LIFE_DURATION, 1000 } }, 6, 0 },
+		{ { { IPSEC_LIFE_TYPE, 2 }, { IPSEC_LIFE_DURATION, 1000 }, { IPSEC_KEY_LENGTH, 128 },
+		    { IPSEC_LIFE_TYPE, 1 }, { IPSEC_LIFE_DURATION, 3600 }, { IPSEC_MODE, 1 } }, 6, 0 },
+		/* the two durations changed places: other lifetimes */
+		{ { { IPSEC_MODE, 1 }, { IPSEC_KEY_LENGTH, 128 }, { IPSEC_LIFE_TYPE, 1 },
+		    { IPSEC_LIFE_DURATION, 1000 }, { IPSEC_LIFE_TYPE, 2 },
+		    { IPSEC_LIFE_DURATION, 3600 } }, 6, -EBADMSG },
+		/* one less, one more, one twice in the place of another */
+		{ { { IPSEC_MODE, 1 }, { IPSEC_KEY_LENGTH, 128 }, { IPSEC_LIFE_TYPE, 1 },
+		    { IPSEC_LIFE_DURATION, 3600 } }, 4, -EBADMSG },
+		{ { { IPSEC_MODE, 1 }, { IPSEC_KEY_LENGTH, 128 }, { IPSEC_LIFE_TYPE, 1 },
+		    { IPSEC_LIFE_DURATION, 3600 }, { IPSEC_LIFE_TYPE, 2 },
+		    { IPSEC_LIFE_DURATION, 1000 }, { IPSEC_ESN, 1 } }, 7, -EBADMSG },
+		{ { { IPSEC_MODE, 1 }, { IPSEC_MODE, 1 }, { IPSEC_LIFE_TYPE, 1 },
+		    { IPSEC_LIFE_DURATION, 3600 }, { IPSEC_LIFE_TYPE, 2 },
+		    { IPSEC_LIFE_DURATION, 1000 } }, 6, -EBADMSG },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		cr_assert_eq(check_answer(cases[i].a, cases[i].n), cases[i].rc, "case %zu", i);
+}
+
 Test(proposal, answer_with_two_transforms_is_refused)
 {
 	const struct ike_transform t[] = { aes256, aes128 };
