@@ -1,0 +1,190 @@
+/* Hostile packets into stage_esp_in(): raw bytes at an SA's SPI, or a plaintext of the attacker's
+ * choice under a good ICV (a hostile peer), then altered at one place. Input:
+ *
+ *   0    bits 0-2 transform, bit 3 UDP, bit 4 raw, bit 5 shared, bit 6 the SA wants UDP port 53
+ *   1    the packet is cut into two segments here (0 = not)
+ *   2-3  where to alter it; 4: with what
+ *   5-   plaintext with trailer, or the packet from its IP header on */
+#include <stdlib.h>
+#include <string.h>
+
+#include "esp_env.h"
+#include "esp_ref.h"
+#include "wire.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WITH_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_ASAN 1
+#endif
+#endif
+#ifdef WITH_ASAN
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n)	  ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
+#define HEAD	 5
+#define MAX_BODY 1600
+#define N_SAS	 8
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static struct esp_env env;
+static struct sa_params params[2 * 2 * N_SAS];
+
+static void require(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static void start(void)
+{
+	static const struct {
+		enum encr_alg encr;
+		uint16_t bits;
+		enum integ_alg integ;
+	} t[N_SAS] = {
+		{ ENCR_AES_GCM_16, 128, INTEG_NONE },	  { ENCR_AES_GCM_8, 256, INTEG_NONE },
+		{ ENCR_AES_GCM_12, 192, INTEG_NONE },	  { ENCR_AES_CBC, 128, INTEG_HMAC_SHA1_96 },
+		{ ENCR_AES_CBC, 256, INTEG_HMAC_SHA256_128 }, { ENCR_AES_CBC, 256, INTEG_HMAC_SHA512_256 },
+		{ ENCR_3DES, 192, INTEG_HMAC_MD5_96 },	  { ENCR_NULL, 0, INTEG_HMAC_SHA256_128 },
+	};
+
+	esp_env_init(&env, false, 63);
+	for (unsigned i = 0; i < 4 * N_SAS; i++) {
+		struct sa_params *p = &params[i];
+
+		*p = esp_env_params(SA_IN, ENV_SPI(i), t[i % N_SAS].encr, t[i % N_SAS].bits,
+				    t[i % N_SAS].integ, i / N_SAS & 1);
+		if (i / N_SAS & 2) {
+			p->sel.proto = PROTO_UDP;
+			p->sel.local_port = 53;
+		}
+		require(esp_env_add(&env, p));
+	}
+}
+
+/* Memory around the packet's bytes is off limits: mbufs lie in memory that ASan knows nothing of. */
+static void fence_up(struct rte_mbuf *seg)
+{
+	char *start = rte_pktmbuf_mtod(seg, char *), *end = start + seg->data_len;
+
+	ASAN_POISON_MEMORY_REGION(seg->buf_addr, (size_t)(start - (char *)seg->buf_addr));
+	ASAN_POISON_MEMORY_REGION(end, (size_t)((char *)seg->buf_addr + seg->buf_len - end));
+}
+
+static void fence_down(struct rte_mbuf *seg)
+{
+	ASAN_UNPOISON_MEMORY_REGION(seg->buf_addr, seg->buf_len);
+}
+
+static struct rte_mbuf *split(struct rte_mbuf *pkt, uint16_t at)
+{
+	struct rte_mbuf *head;
+
+	if (at == 0 || at >= pkt->data_len)
+		return pkt;
+	head = rte_pktmbuf_alloc(env.pool);
+	require(head);
+	memcpy(rte_pktmbuf_append(head, at), rte_pktmbuf_mtod(pkt, void *), at);
+	*pkt_meta(head) = *pkt_meta(pkt);
+	rte_pktmbuf_adj(pkt, at);
+	require(rte_pktmbuf_chain(head, pkt) == 0);
+	return head;
+}
+
+static uint64_t drops(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < DROP_COUNT; i++)
+		sum += env.lc->count.drop[i];
+	return sum;
+}
+
+/* What comes out must be an inner packet that the SA may carry. */
+static void check_inner(const struct sa_params *p, struct rte_mbuf *pkt)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
+
+	require(pkt->nb_segs == 1 && pkt->data_len == pkt->pkt_len && pkt->data_len >= 20);
+	require(ip[0] >> 4 == 4 && ip4_header_len(ip) >= 20 && ip4_header_len(ip) <= pkt->data_len);
+	require(load_be16(ip + IP4_TOTAL) == pkt->data_len && ip4_sum_ok(ip));
+	require(load_be32(ip + IP4_SRC) >> 16 == 0x0a01 && load_be32(ip + IP4_DST) >> 16 == 0x0a02);
+	if (p->sel.local_port)
+		require(ip[IP4_PROTO] == PROTO_UDP && !(load_be16(ip + IP4_FRAG) & IP4_OFFSET_MASK) &&
+			load_be16(ip + ip4_header_len(ip) + 2) == 53);
+	require(pkt_meta(pkt)->flags == PKT_FROM_ESP && pkt_meta(pkt)->l3_off == 0);
+}
+
+static struct rte_mbuf *packet_make(const struct sa_params *p, const uint8_t *data, size_t len)
+{
+	uint8_t outer[2 * MAX_BODY];
+	const uint8_t *body = data + HEAD;
+	uint32_t n = (uint32_t)(len - HEAD), block = RTE_MAX(encr_info(p->encr)->block_len, 4);
+	uint32_t at = (uint32_t)(data[2] << 8 | data[3]);
+
+	if (data[0] & 0x10) {
+		memcpy(outer, body, n);
+	} else {
+		n = esp_ref_seal(p, 77, body, n / block * block, outer);
+	}
+	if (data[4])
+		outer[at % n] ^= data[4];
+	return esp_env_packet(&env, outer, n, p->udp_encap);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static bool started;
+	const struct sa_params *p;
+	struct rte_mbuf *pkt, *mine = NULL, *seg[2];
+	struct sa *sa;
+	uint64_t before;
+	uint16_t n;
+
+	if (!started)
+		start();
+	started = true;
+	if (len <= HEAD || len > HEAD + MAX_BODY)
+		return 0;
+	p = &params[(data[0] & 15) | (data[0] >> 2 & 16)];
+	sa = env.lc->sa_in[p->ref.slot].sa;
+	sa->seq = 0;
+	memset(sa->window, 0, sizeof(sa->window));
+	pkt = split(packet_make(p, data, len), data[1]);
+	/* stage_classify() has seen to this much */
+	if (pkt->pkt_len < pkt_meta(pkt)->l4_off) {
+		rte_pktmbuf_free(pkt);
+		return 0;
+	}
+	if (data[0] & 0x20) {
+		mine = pkt;
+		rte_mbuf_refcnt_update(mine, 1);
+	}
+	seg[0] = pkt;
+	seg[1] = pkt->next ? pkt->next : pkt;
+	fence_up(seg[0]);
+	fence_up(seg[1]);
+	before = drops();
+	n = stage_esp_in(env.lc, &pkt, 1);
+	fence_down(seg[0]);
+	fence_down(seg[1]);
+	lcore_flush(env.lc);
+	if (n == 1)
+		check_inner(p, pkt);
+	while (!n && drops() == before) { /* handed over */
+		require(rte_ring_dequeue(env.lc->handover[1], (void **)&pkt) == 0);
+		n = 2;
+	}
+	if (n)
+		rte_pktmbuf_free(pkt);
+	rte_pktmbuf_free(mine);
+	require(drops() + (n ? 1 : 0) == before + 1);
+	require(esp_env_no_leak(&env));
+	return 0;
+}
