@@ -253,6 +253,9 @@ __attribute__((format(printf, 6, 7))) void ike_event(struct ike *ike, enum ike_e
 __attribute__((format(printf, 3, 4))) void peer_error(struct peer *peer, const struct isakmp_sa *sa,
 						      const char *fmt, ...);
 void timing_add(struct ike_timing *t, uint64_t us);
+/* What we offer, for people: "aes256-sha256-modp2048, aes128-sha1-modp1024"; returns buf. */
+const char *ike_offer_text(const struct ike_peer_cfg *cfg, char *buf, size_t size);
+const char *esp_offer_text(const struct ike_child_cfg *cfg, char *buf, size_t size);
 
 /* ------------------------------------------------------------------------ peer.c ------------ */
 struct peer *peer_find(struct ike *ike, const char *name);

@@ -40,6 +40,12 @@ const struct step *step_find(uint8_t exchange, bool initiator, uint8_t step);
 /* Payload counts against the row. 0, or -EBADMSG with a static sentence. */
 int step_check(const struct step *s, const struct payload_list *l, const char **why);
 
+/* The first payload of a type that the message's row requires. */
+static inline const struct payload *need(const struct inmsg *m, uint8_t type)
+{
+	return payload_find(&m->list, type, 0);
+}
+
 /* NULL when there is no memory. */
 struct exchange *exchange_new(struct isakmp_sa *sa, uint8_t type, bool initiator, uint32_t msgid);
 struct exchange *exchange_find(struct isakmp_sa *sa, uint8_t type, uint32_t msgid);

@@ -222,29 +222,46 @@ void info_handle(struct exchange *x, const struct inmsg *m)
 	}
 }
 
+/* What an unauthenticated notify means for Main Mode: a hint in a sentence, and nothing else. */
+static void hint(struct isakmp_sa *sa, bool readable, uint16_t type)
+{
+	const struct ike_peer_cfg *cfg = &sa->peer->cfg;
+	char offer[200], text[sizeof(sa->hint)];
+
+	if (readable)
+		snprintf(text, sizeof(text), "it says, unauthenticated, %s", notify_name(type));
+	else
+		snprintf(text, sizeof(text), "it sent an encrypted notify that we cannot read");
+	if (strcmp(text, sa->hint) == 0)
+		return; /* said before */
+	snprintf(sa->hint, sizeof(sa->hint), "%s", text);
+	if (sa->keys)
+		peer_error(sa->peer, sa,
+			   "Main Mode with %s does not go on after message 5: %s; probable "
+			   "pre-shared key mismatch with %s (secret %s)",
+			   cfg->name, sa->hint, cfg->name, cfg->psk_name);
+	else
+		peer_error(sa->peer, sa, "Main Mode with %s does not go on: %s; we offered %s",
+			   cfg->name, sa->hint, ike_offer_text(cfg, offer, sizeof(offer)));
+}
+
 /* During Main Mode, or under an SA that cannot decrypt it: anybody may have written it. */
 void informational_clear(struct isakmp_sa *sa, struct inmsg *m)
 {
-	const char *why, *name = sa->peer->cfg.name;
 	struct notify n;
 	const struct payload *p;
+	const char *why;
 
 	if (sa->state != IKE_SA_CONNECTING || !sa->initiator)
 		return;
 	if (m->hdr.flags & ISAKMP_FLAG_ENC) {
-		snprintf(sa->hint, sizeof(sa->hint),
-			 "%.60s answered with an encrypted notify that we cannot read", name);
+		hint(sa, false, 0);
 		return;
 	}
 	if (payload_list_parse(m->hdr.next, m->raw.p + ISAKMP_HDR_LEN,
 			       m->hdr.length - ISAKMP_HDR_LEN, &m->list, &why) != 0)
 		return;
 	p = payload_find(&m->list, PL_NOTIFY, 0);
-	if (!p || notify_parse(p->body, &n) != 0 || n.type >= N_CONNECTED)
-		return;
-	snprintf(sa->hint, sizeof(sa->hint), "it says, unauthenticated, %s%s", notify_name(n.type),
-		 n.type == N_NO_PROPOSAL_CHOSEN ? ": our phase 1 proposals may not be its own" : "");
-	peer_error(sa->peer, sa, "Main Mode with %s does not go on: %s%s%s%s", name, sa->hint,
-		   sa->keys ? "; probable pre-shared key mismatch (secret " : "",
-		   sa->keys ? sa->peer->cfg.psk_name : "", sa->keys ? ")" : "");
+	if (p && notify_parse(p->body, &n) == 0 && n.type < N_CONNECTED)
+		hint(sa, true, n.type);
 }

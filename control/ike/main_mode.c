@@ -24,11 +24,6 @@ static uint32_t phase1_life(const struct peer *peer)
 	return peer->cfg.life_s ? peer->cfg.life_s : 14400;
 }
 
-static const struct payload *need(const struct inmsg *m, uint8_t type)
-{
-	return payload_find(&m->list, type, 0); /* the row requires it */
-}
-
 int main_mode_start(struct peer *peer)
 {
 	struct ike *ike = peer->ike;

@@ -45,3 +45,27 @@ void timing_add(struct ike_timing *t, uint64_t us)
 	t->total_us += us;
 	t->last_us = us;
 }
+
+const char *ike_offer_text(const struct ike_peer_cfg *cfg, char *buf, size_t size)
+{
+	char t[TRANSFORM_STR_LEN];
+	size_t n = 0;
+
+	buf[0] = '\0';
+	for (unsigned i = 0; i < cfg->n_ike && n < size; i++)
+		n += (size_t)snprintf(buf + n, size - n, "%s%s", i ? ", " : "",
+				      ike_transform_str(&cfg->ike[i], t, sizeof(t)));
+	return buf;
+}
+
+const char *esp_offer_text(const struct ike_child_cfg *cfg, char *buf, size_t size)
+{
+	char t[TRANSFORM_STR_LEN];
+	size_t n = 0;
+
+	buf[0] = '\0';
+	for (unsigned i = 0; i < cfg->n_esp && n < size; i++)
+		n += (size_t)snprintf(buf + n, size - n, "%s%s", i ? ", " : "",
+				      esp_transform_str(&cfg->esp[i], t, sizeof(t)));
+	return buf;
+}

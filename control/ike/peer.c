@@ -183,7 +183,8 @@ void peer_phase1_up(struct peer *p, struct isakmp_sa *sa)
 		    !ip_addr_equal(&o->path.remote, &sa->path.remote))
 			continue;
 		rekey = true;
-		if (o->stale || o->established_us + SETTLE_US < sa->created_us) {
+		if (o->stale || o->established_us + SETTLE_US < sa->created_us ||
+		    o->initiator == sa->initiator) {
 			/* whoever made the new one takes the old one away */
 			sa_retire(o, sa->initiator ? GRACE_US : 6 * GRACE_US);
 		} else {

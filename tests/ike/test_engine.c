@@ -12,13 +12,13 @@
 #define SEC 1000000ull
 
 /* Two nodes without faults; node 1 initiates, node 0 waits unless a test says otherwise. */
-static struct sim *pair_of_nodes(const char *psk0, const char *psk1)
+static struct sim *two_nodes(unsigned faults, const char *psk0, const char *psk1)
 {
 	struct sim_cfg cfg = { .seed = 4, .nodes = 2, .delay_min_us = 1000, .delay_max_us = 5000,
 			       .job_max_us = 1000, .install_max_us = 1000,
 			       .psk = { psk0, psk1 } };
 	/* the faults are off, but lost packets are no violation here */
-	cfg.faults = SIM_DUP;
+	cfg.faults = SIM_DUP | faults;
 	struct sim *s = sim_new(&cfg);
 	sim_set_faults(s, 0);
 	for (unsigned i = 0; i < 2; i++) {
@@ -32,6 +32,11 @@ static struct sim *pair_of_nodes(const char *psk0, const char *psk1)
 		p->children[0].esp[0].group = 0;
 	}
 	return s;
+}
+
+static struct sim *pair_of_nodes(const char *psk0, const char *psk1)
+{
+	return two_nodes(0, psk0, psk1);
 }
 
 static void finish(struct sim *s)
@@ -211,7 +216,49 @@ Test(engine, pfs_required_by_the_responder_alone_is_refused)
 	sim_run(s, 2 * SEC);
 	cr_expect_eq(sim_pairs(s, 0), 0);
 	expect_text(sim_last_error(s, 0, 1), "no phase 2 proposal");
-	expect_text(sim_last_error(s, 1, 0), "NO-PROPOSAL-CHOSEN");
+	expect_text(sim_last_error(s, 1, 0), "NO-PROPOSAL-CHOSEN; we offered aes128gcm16, 10.1");
+	finish(s);
+}
+
+/* A peer may rekey as often as it likes: what it makes one after the other is no collision. */
+Test(engine, quick_rekeys_by_one_side_follow_each_other)
+{
+	for (unsigned who = 0; who < 2; who++) {
+		struct sim *s = pair_of_nodes(NULL, NULL);
+		struct ike_totals t;
+
+		sim_start(s);
+		sim_run(s, 5 * SEC);
+		for (unsigned i = 0; i < 6; i++) {
+			cr_assert_eq(ike_rekey(sim_engine(s, who), who ? "node0/net0" : "node1/net0"),
+				     0);
+			sim_run(s, 2 * SEC);
+		}
+		ike_totals(sim_engine(s, 0), &t);
+		cr_expect_geq(t.rekeys_phase2, 5, "%u", (unsigned)t.rekeys_phase2);
+		sim_run(s, 60 * SEC);
+		must_be_up(s);
+		finish(s);
+	}
+}
+
+/* Both at once: one of the two pairs is kept, the same on both sides, and traffic never stops. */
+Test(engine, simultaneous_rekeys_converge)
+{
+	struct sim *s = pair_of_nodes(NULL, NULL);
+
+	sim_start(s);
+	sim_run(s, 20 * SEC);
+	for (unsigned i = 0; i < 5; i++) {
+		cr_assert_eq(ike_rekey(sim_engine(s, 0), "node1/net0"), 0);
+		cr_assert_eq(ike_rekey(sim_engine(s, 1), "node0/net0"), 0);
+		sim_run(s, SEC);
+		cr_expect_eq(sim_pairs(s, 0), 1);
+		cr_expect_eq(sim_pairs(s, 1), 1);
+		sim_run(s, 59 * SEC);
+		must_be_up(s);
+	}
+	cr_expect_eq(sim_totals(s).unknown, 0);
 	finish(s);
 }
 
@@ -300,7 +347,7 @@ Test(diagnosis, proposals_differ)
 	expect_text(sim_last_error(s, 0, 1), "no phase 1 proposal of node1");
 	expect_text(sim_last_error(s, 0, 1), "ecp256");
 	expect_text(sim_last_error(s, 0, 1), "modp2048");
-	expect_text(sim_last_error(s, 1, 0), "NO-PROPOSAL-CHOSEN");
+	expect_text(sim_last_error(s, 1, 0), "NO-PROPOSAL-CHOSEN; we offered aes128-sha256-ecp256");
 	finish(s);
 }
 
@@ -534,6 +581,57 @@ Test(robust, replayed_messages_change_nothing)
 	must_be_up(s);
 	free(r);
 	finish(s);
+}
+
+struct lossy {
+	unsigned exchange, from, drop, seen, skip; /* skip: let so many through first */
+};
+
+/* Loses the first messages of a kind. */
+static bool lose_first(void *ctx, unsigned from, struct ike_path *path, uint8_t *msg, size_t *len)
+{
+	struct lossy *l = ctx;
+
+	(void)path;
+	(void)len;
+	if (from != l->from || msg[18] != l->exchange)
+		return true;
+	unsigned n = l->seen++;
+	return n < l->skip || n >= l->skip + l->drop;
+}
+
+Test(robust, delete_survives_loss)
+{
+	struct sim *s = two_nodes(SIM_IDLE, NULL, NULL); /* no traffic that would notice */
+	struct lossy l = { EXCH_INFORMATIONAL, 1, 2, 0, 0 };
+
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	sim_set_tap(s, lose_first, &l);
+	cr_expect_eq(ike_down(sim_engine(s, 1), "node0/net0"), 0);
+	sim_run(s, 10 * SEC);
+	cr_expect_eq(l.seen, 1 + BLIND_REPEATS);
+	cr_expect_eq(sim_pairs(s, 0), 0);
+	finish(s);
+}
+
+Test(robust, every_lost_message_is_repeated)
+{
+	for (unsigned from = 0; from < 2; from++) {
+		for (unsigned quick = 0; quick < 2; quick++) {
+			for (unsigned first = 0; first < 3; first++) {
+				struct sim *s = pair_of_nodes(NULL, NULL);
+				struct lossy l = { quick ? EXCH_QUICK : EXCH_IDENTITY_PROTECTION,
+						   from, 2, 0, first };
+				sim_set_tap(s, lose_first, &l);
+				sim_start(s);
+				sim_run(s, 20 * SEC);
+				must_be_up(s);
+				finish(s);
+			}
+		}
+	}
 }
 
 /* --------------------------------------------------------------------- loss of a peer ------- */

@@ -1,0 +1,157 @@
+/* Quick Mode's first message as the responder sees it: which child, which transform. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "quick_mode.h"
+
+#define WHY_LEN 300
+
+/* Our view of the selectors that the initiator asks for. 0 or -EINVAL. */
+static int qm_selector(const struct exchange *x, const struct inmsg *m, struct selector *out)
+{
+	const struct payload *pi = payload_find(&m->list, PL_ID, 0);
+	const struct payload *pr = payload_find(&m->list, PL_ID, 1);
+	struct ike_id i, r;
+
+	if (!pi) { /* RFC 2409 section 5.5: without identities, the two gateways themselves */
+		*out = (struct selector){
+			.local = { x->sa->path.local, x->sa->path.local },
+			.remote = { x->sa->path.remote, x->sa->path.remote },
+		};
+		return 0;
+	}
+	if (ike_id_parse(pi->body, &i) != 0 || ike_id_parse(pr->body, &r) != 0 ||
+	    i.proto != r.proto)
+		return -EINVAL;
+	*out = (struct selector){ .proto = i.proto, .local_port = r.port, .remote_port = i.port };
+	if (ike_id_to_range(&i, &out->remote) != 0 || ike_id_to_range(&r, &out->local) != 0)
+		return -EINVAL;
+	return out->local.lo.family == out->remote.lo.family ? 0 : -EINVAL;
+}
+
+/* Only an exact match counts: a narrower answer cannot be expressed in Quick Mode. */
+static struct child *qm_find_child(struct peer *peer, const struct selector *sel)
+{
+	struct child *c;
+
+	TAILQ_FOREACH(c, &peer->children, link)
+		if (!c->dead && selector_equal(&c->cfg.sel, sel))
+			return c;
+	return NULL;
+}
+
+static void qm_selector_mismatch(struct exchange *x, const struct selector *sel)
+{
+	char ours[200] = "", text[SELECTOR_STR_LEN];
+	struct child *c;
+	size_t n = 0;
+
+	TAILQ_FOREACH(c, &x->sa->peer->children, link) {
+		if (c->dead || n >= sizeof(ours))
+			continue;
+		n += (size_t)snprintf(ours + n, sizeof(ours) - n, "%s%s (%s)", n ? ", " : "",
+				      selector_str(&c->cfg.sel, text, sizeof(text)), c->cfg.name);
+	}
+	exchange_fail(x, N_INVALID_ID_INFORMATION,
+		      "selectors of %s match no child: it asks for (seen from here) %s; we have %s",
+		      x->sa->peer->cfg.name, selector_str(sel, text, sizeof(text)),
+		      n ? ours : "none");
+}
+
+static unsigned qm_pending(const struct isakmp_sa *sa)
+{
+	const struct exchange *x;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(x, &sa->exchanges, link)
+		n += !x->dead && !x->done && x->type == EXCH_QUICK && !x->initiator;
+	return n;
+}
+
+void quick_mode_respond(struct isakmp_sa *sa, struct inmsg *m)
+{
+	struct exchange *x;
+
+	if (sa->ike->closing || qm_pending(sa) >= MAX_PENDING_QUICK) {
+		sa->ike->totals.dropped++;
+		return;
+	}
+	x = exchange_new(sa, EXCH_QUICK, false, m->hdr.msgid);
+	if (!x)
+		return;
+	exchange_receive(x, m);
+	if (x->n_seen == 0)
+		exchange_kill(x);
+	else if (sa_msgid_use(sa, m->hdr.msgid) != 0 && !x->dead)
+		exchange_kill(x);
+}
+
+/* Chooses child and transform. Returns false after failing the exchange. */
+static bool qm_choose(struct exchange *x, const struct inmsg *m)
+{
+	struct qm *q = &x->qm;
+	struct view body = need(m, PL_SA)->body;
+	const char *name = x->sa->peer->cfg.name, *bad = "";
+	char why[WHY_LEN] = "";
+	struct selector sel;
+
+	if (sa_payload_parse(body, &x->ike->offer, &bad) != 0) {
+		exchange_fail(x, N_BAD_PROPOSAL_SYNTAX, "the phase 2 offer of %s is malformed: %s",
+			      name, bad);
+		return false;
+	}
+	if (x->ike->offer.n_proposals && x->ike->offer.proposals[0].spi.len == 4)
+		q->choice.spi = get_u32(x->ike->offer.proposals[0].spi.p);
+	if (qm_selector(x, m, &sel) != 0) {
+		exchange_fail(x, N_INVALID_ID_INFORMATION,
+			      "the phase 2 identities of %s are no addresses", name);
+		return false;
+	}
+	q->child = qm_find_child(x->sa->peer, &sel);
+	if (!q->child) {
+		qm_selector_mismatch(x, &sel);
+		return false;
+	}
+	if (q->child->down) {
+		exchange_fail(x, N_NO_PROPOSAL_CHOSEN, "%s asks for %s, which is down by command",
+			      name, q->child->cfg.name);
+		return false;
+	}
+	uint32_t spi = q->choice.spi;
+	struct esp_policy policy = qm_policy(x, q->child);
+	if (esp_offer_select(&x->ike->offer, &policy, &q->choice, why, sizeof(why)) != 0) {
+		q->choice.spi = spi;
+		exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
+			      "no phase 2 proposal of %s is acceptable for %s: %s", name,
+			      q->child->cfg.name, why);
+		return false;
+	}
+	return true;
+}
+
+void qm_handle_1(struct exchange *x, const struct inmsg *m)
+{
+	struct qm *q = &x->qm;
+	struct view body = need(m, PL_SA)->body;
+	const struct payload *id_i = payload_find(&m->list, PL_ID, 0);
+	const struct payload *id_r = payload_find(&m->list, PL_ID, 1);
+
+	if (!qm_choose(x, m))
+		return;
+	q->group = q->choice.t.group;
+	q->have_ids = id_i != NULL;
+	q->idx = child_pick_index(q->child);
+	if (!qm_take(x, m, q->group))
+		return;
+	q->pair = pair_new(q->child, q->idx, false, x);
+	if (!q->pair || buf_set(x->ike, &q->sa_body, body.p, body.len) != 0 ||
+	    qm_nonce(x, &x->nr) != 0 ||
+	    (id_i && buf_set(x->ike, &q->id_i, id_i->body.p, id_i->body.len) != 0) ||
+	    (id_r && buf_set(x->ike, &q->id_r, id_r->body.p, id_r->body.len) != 0)) {
+		qm_no_memory(x);
+		return;
+	}
+	qm_compute(x, q->group);
+}
