@@ -1,9 +1,10 @@
-/* Certificates: whom we trust, who the peer is, and our own key. RFC 4945 profile, RFC 2409 section 5.1
- * and RFC 4754 signatures. Every refusal comes with a sentence that names the certificate and what is
- * wrong with it.
+/* Certificates: whom we trust, who the peer is, and our own key. RFC 4945 profile, RFC 2409
+ * section 5.1 and RFC 4754 signatures. Every refusal comes with a sentence that names the
+ * certificate and what is wrong with it.
  *
  * Loading is for the control thread. What works on loaded objects (cert_verify_peer, cert_own_sign,
- * cert_peer_check) is pure maths over objects that it does not change: any thread, several at once. */
+ * cert_peer_check) is pure maths over objects that it does not change: any thread, several at once.
+ */
 #ifndef SHRIKE_IKE_CERT_H
 #define SHRIKE_IKE_CERT_H
 
@@ -29,14 +30,14 @@ struct cert_store;
 /* A revoked certificate is refused under either policy. */
 enum crl_policy {
 	CRL_IF_PRESENT, /* no CRL, or one past its date: accept what it does not revoke */
-	CRL_REQUIRED,	/* a current CRL of every issuer must be there */
+	CRL_REQUIRED,   /* a current CRL of every issuer must be there */
 };
 
 struct cert_store *cert_store_new(enum crl_policy policy);
 void cert_store_free(struct cert_store *s); /* NULL is fine */
 
-/* Adds every CA certificate in a file (PEM, several allowed, or DER). An intermediate CA is trusted as
- * it is, without its root. 0, -errno of opening it, or -EINVAL (nothing in it, or not a CA). */
+/* Adds every CA certificate in a file (PEM, several allowed, or DER). An intermediate CA is trusted
+ * as it is, without its root. 0, -errno of opening it, or -EINVAL (nothing in it, or not a CA). */
 int cert_store_add_ca(struct cert_store *s, const char *path, char *why, size_t why_size);
 /* Adds every CRL in a file; its signature is checked when it is used. */
 int cert_store_add_crl(struct cert_store *s, const char *path, char *why, size_t why_size);
@@ -63,7 +64,8 @@ struct cert_peer;
  * signatures, validity, revocation, CA flags, key usage, strength, and that its key fits the agreed
  * authentication method. 0 with *out (free it); -EKEYREJECTED with why. */
 int cert_verify_peer(const struct cert_store *s, const struct cert_bag *b, const struct ike_id *id,
-		     uint16_t auth, int64_t now, struct cert_peer **out, char *why, size_t why_size);
+		     uint16_t auth, int64_t now, struct cert_peer **out, char *why,
+		     size_t why_size);
 void cert_peer_free(struct cert_peer *p); /* NULL is fine */
 /* Checks a SIG payload body over HASH_I or HASH_R (see cert_auth_hash). 0 or -EKEYREJECTED. */
 int cert_peer_check(const struct cert_peer *p, uint16_t auth, struct view hash, struct view sig);
@@ -72,8 +74,8 @@ int64_t cert_peer_not_after(const struct cert_peer *p);
 /* "CN = gwb", printable; returns buf. */
 const char *cert_peer_subject(const struct cert_peer *p, char *buf, size_t size);
 
-/* The hash whose HMAC makes HASH_I and HASH_R: the negotiated one, but with ECDSA the one that belongs to
- * the curve (RFC 4754 section 4). */
+/* The hash whose HMAC makes HASH_I and HASH_R: the negotiated one, but with ECDSA the one that
+ * belongs to the curve (RFC 4754 section 4). */
 enum hash_alg cert_auth_hash(uint16_t auth, enum hash_alg negotiated);
 
 /* ------------------------------------------------------------------------- ourselves -------- */
@@ -81,9 +83,9 @@ enum hash_alg cert_auth_hash(uint16_t auth, enum hash_alg negotiated);
 struct cert_own;
 
 /* Loads our chain (PEM, our own certificate first, or one in DER) and its private key (PEM or DER,
- * PKCS #8 or traditional; passphrase NULL = not encrypted). 0 with *out; -errno of opening; -EACCES: the
- * key file can be read by others; -EINVAL: malformed, the key is not the certificate's, or of a kind
- * that IKEv1 has no method for. */
+ * PKCS #8 or traditional; passphrase NULL = not encrypted). 0 with *out; -errno of opening;
+ * -EACCES: the key file can be read by others; -EINVAL: malformed, the key is not the
+ * certificate's, or of a kind that IKEv1 has no method for. */
 int cert_own_load(const char *cert_path, const char *key_path, const char *passphrase,
 		  struct cert_own **out, char *why, size_t why_size);
 void cert_own_free(struct cert_own *o); /* wipes the key; NULL is fine */

@@ -75,8 +75,8 @@ static int key_load(struct cert_own *o, const char *path, const char *passphrase
 		if (!o->key) {
 			rc = -EINVAL;
 			snprintf(why, why_size, "%s holds no private key, or %s", path,
-				 passphrase ? "the passphrase is wrong" :
-					      "it is encrypted and no passphrase is given");
+				 passphrase ? "the passphrase is wrong"
+					    : "it is encrypted and no passphrase is given");
 		}
 	}
 	if (f)
@@ -103,8 +103,8 @@ static int chain_load(struct cert_own *o, const char *path, char *why, size_t wh
 	return rc;
 }
 
-static int key_check(const struct cert_own *o, const char *cert_path, const char *key_path, char *why,
-		     size_t why_size)
+static int key_check(const struct cert_own *o, const char *cert_path, const char *key_path,
+		     char *why, size_t why_size)
 {
 	if (X509_check_private_key(sk_X509_value(o->chain, 0), o->key) != 1) {
 		snprintf(why, why_size, "the key in %s is not that of the first certificate in %s",
@@ -112,9 +112,10 @@ static int key_check(const struct cert_own *o, const char *cert_path, const char
 		return -EINVAL;
 	}
 	if (cert_key_auth(o->key) == 0) {
-		snprintf(why, why_size,
-			 "%s: IKEv1 can sign with RSA and with ECDSA on P-256, P-384 and P-521 only",
-			 key_path);
+		snprintf(
+			why, why_size,
+			"%s: IKEv1 can sign with RSA and with ECDSA on P-256, P-384 and P-521 only",
+			key_path);
 		return -EINVAL;
 	}
 	return 0;

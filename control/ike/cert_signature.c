@@ -61,9 +61,9 @@ uint16_t cert_key_auth(EVP_PKEY *key)
 	return 0;
 }
 
-/* Without a digest set, OpenSSL recovers the padded block, insists that 00 01 ff..ff 00 fills all that
- * the hash leaves, and compares the rest with the hash, length included. It reads a short signature as
- * a small number, though; one that is not as long as the modulus is refused here. */
+/* Without a digest set, OpenSSL recovers the padded block, insists that 00 01 ff..ff 00 fills all
+ * that the hash leaves, and compares the rest with the hash, length included. It reads a short
+ * signature as a small number, though; one that is not as long as the modulus is refused here. */
 static bool rsa_verify(EVP_PKEY *key, struct view hash, struct view sig)
 {
 	if (!EVP_PKEY_is_a(key, "RSA") || (size_t)EVP_PKEY_get_size(key) != sig.len || !hash.len)
@@ -115,9 +115,9 @@ static bool ecdsa_verify(EVP_PKEY *key, const struct ecdsa_kind *kind, struct vi
 bool signature_verify(EVP_PKEY *key, uint16_t auth, struct view hash, struct view sig)
 {
 	const struct ecdsa_kind *kind = ecdsa_kind(auth);
-	bool ok = auth == AUTH_RSA_SIG ? rsa_verify(key, hash, sig) :
-		  kind		       ? ecdsa_verify(key, kind, hash, sig) :
-					 false;
+	bool ok = auth == AUTH_RSA_SIG ? rsa_verify(key, hash, sig)
+		  : kind               ? ecdsa_verify(key, kind, hash, sig)
+				       : false;
 
 	ERR_clear_error();
 	return ok;

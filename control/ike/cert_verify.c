@@ -148,8 +148,8 @@ static int on_verify(int ok, X509_STORE_CTX *ctx)
 	}
 }
 
-static int chain_verify(const struct cert_store *s, const struct cert_bag *b, X509 *cert, int64_t now,
-			char *why, size_t why_size)
+static int chain_verify(const struct cert_store *s, const struct cert_bag *b, X509 *cert,
+			int64_t now, char *why, size_t why_size)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	enum crl_policy policy = s->policy;
@@ -211,8 +211,9 @@ static int key_verify(X509 *cert, uint16_t auth, char *why, size_t why_size)
 		return -EKEYREJECTED;
 	}
 	if (!(X509_get_key_usage(cert) & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION))) {
-		snprintf(why, why_size, "the certificate \"%s\" may not be used for signatures (key "
-					"usage)",
+		snprintf(why, why_size,
+			 "the certificate \"%s\" may not be used for signatures (key "
+			 "usage)",
 			 subject);
 		return -EKEYREJECTED;
 	}
@@ -220,7 +221,8 @@ static int key_verify(X509 *cert, uint16_t auth, char *why, size_t why_size)
 }
 
 /* The identity decides which of several certificates is the peer's own. */
-static X509 *find_by_id(const struct cert_bag *b, const struct ike_id *id, char *why, size_t why_size)
+static X509 *find_by_id(const struct cert_bag *b, const struct ike_id *id, char *why,
+			size_t why_size)
 {
 	char claimed[128], subject[NAME_LEN];
 
@@ -232,7 +234,8 @@ static X509 *find_by_id(const struct cert_bag *b, const struct ike_id *id, char 
 		return NULL;
 	}
 	snprintf(why, why_size,
-		 "identity mismatch: the peer claims to be \"%s\" (%s), which its certificate \"%s\" "
+		 "identity mismatch: the peer claims to be \"%s\" (%s), which its certificate "
+		 "\"%s\" "
 		 "does not say",
 		 ike_id_str(id, claimed, sizeof(claimed)), ike_id_type_name(id->type),
 		 cert_name_text(X509_get_subject_name(sk_X509_value(b->certs, 0)), subject,

@@ -6,7 +6,8 @@
 
 #include "cert.h"
 
-/* The certificates and CRLs of a file. Either may be NULL: not wanted. Returns 0, or -errno with why. */
+/* The certificates and CRLs of a file. Either may be NULL: not wanted. Returns 0, or -errno with
+ * why. */
 int cert_file_read(const char *path, STACK_OF(X509) * certs, STACK_OF(X509_CRL) * crls, char *why,
 		   size_t why_size);
 

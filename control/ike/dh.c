@@ -24,7 +24,7 @@
 struct group {
 	uint16_t id;
 	unsigned exp_bits; /* private exponent, MODP with a safe prime */
-	int curve;	   /* OpenSSL's number, ECP */
+	int curve;         /* OpenSSL's number, ECP */
 	BIGNUM *(*prime)(BIGNUM *);
 	/* filled in by group_get() */
 	const struct group_info *info;
@@ -55,7 +55,7 @@ static struct group groups[] = {
 
 struct dh {
 	const struct group *g;
-	BIGNUM *priv;		      /* MODP, ECP */
+	BIGNUM *priv;                 /* MODP, ECP */
 	uint8_t raw_priv[X25519_LEN]; /* X25519 */
 	uint8_t pub[GROUP_MAX_LEN];
 };
@@ -249,10 +249,10 @@ static bool ecp_multiply(const struct dh *dh, const EC_POINT *peer, bool with_y,
 	const struct group *g = dh->g;
 	BN_CTX *ctx = BN_CTX_secure_new();
 	EC_POINT *r = EC_POINT_new(g->ec);
-	bool ok = ctx && r &&
-		  EC_POINT_mul(g->ec, r, peer ? NULL : dh->priv, peer, peer ? dh->priv : NULL,
-			       ctx) &&
-		  ecp_write(g, r, with_y, out);
+	bool ok =
+		ctx && r &&
+		EC_POINT_mul(g->ec, r, peer ? NULL : dh->priv, peer, peer ? dh->priv : NULL, ctx) &&
+		ecp_write(g, r, with_y, out);
 
 	EC_POINT_clear_free(r);
 	BN_CTX_free(ctx);

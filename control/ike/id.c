@@ -16,7 +16,7 @@
 
 /* How the data of an address kind is laid out: n addresses of one family. */
 struct id_shape {
-	uint8_t family;	   /* enum ip_family; IP_NONE: not an address kind */
+	uint8_t family;    /* enum ip_family; IP_NONE: not an address kind */
 	uint8_t addresses; /* 1, or 2 for address and mask, or lowest and highest */
 	bool mask;
 };
@@ -151,8 +151,8 @@ int ike_id_from_text(const char *text, struct ike_id *out)
 		if (!isgraph((unsigned char)*c))
 			return -EINVAL;
 	if (at == text)
-		return strchr(text + 1, '@') ? -EINVAL :
-					       id_set(out, ID_FQDN, text + 1, strlen(text + 1));
+		return strchr(text + 1, '@') ? -EINVAL
+					     : id_set(out, ID_FQDN, text + 1, strlen(text + 1));
 	if (at && at[1] == '\0')
 		return -EINVAL;
 	return id_set(out, at ? ID_USER_FQDN : ID_FQDN, text, strlen(text));

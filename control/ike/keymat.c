@@ -64,8 +64,11 @@ static int skeyid_next(const struct ike_keys *k, const struct ike_keys_in *in, u
 		       const uint8_t *previous, uint8_t *out)
 {
 	const struct view pieces[] = {
-		BYTES(previous, previous ? k->prf_len : 0U), in->gxy,
-		COOKIE(in->icookie), COOKIE(in->rcookie), BYTES(&n, 1),
+		BYTES(previous, previous ? k->prf_len : 0U),
+		in->gxy,
+		COOKIE(in->icookie),
+		COOKIE(in->rcookie),
+		BYTES(&n, 1),
 	};
 
 	return ike_prf(k->t.hash, BYTES(k->skeyid, k->prf_len), pieces, COUNT(pieces), out);
@@ -117,8 +120,7 @@ int ike_keys_derive(const struct ike_transform *t, const struct ike_keys_in *in,
 	out->t = *t;
 	out->prf_len = hash_info(t->hash)->len;
 	out->block_len = encr_info(t->encr)->block_len;
-	if ((rc = skeyid_derive(in, out)) ||
-	    (rc = skeyid_next(out, in, 0, NULL, out->skeyid_d)) ||
+	if ((rc = skeyid_derive(in, out)) || (rc = skeyid_next(out, in, 0, NULL, out->skeyid_d)) ||
 	    (rc = skeyid_next(out, in, 1, out->skeyid_d, out->skeyid_a)) ||
 	    (rc = skeyid_next(out, in, 2, out->skeyid_a, out->skeyid_e)) ||
 	    (rc = cipher_key_derive(out)) || (rc = initial_iv(in, out)))
@@ -162,7 +164,9 @@ int ike_natd_hash(enum hash_alg h, const uint8_t *icookie, const uint8_t *rcooki
 {
 	uint8_t net_port[2];
 	const struct view pieces[] = {
-		COOKIE(icookie), COOKIE(rcookie), BYTES(addr->b, ip_addr_len(addr)),
+		COOKIE(icookie),
+		COOKIE(rcookie),
+		BYTES(addr->b, ip_addr_len(addr)),
 		BYTES(net_port, sizeof(net_port)),
 	};
 

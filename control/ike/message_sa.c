@@ -6,11 +6,11 @@
 
 #include "bytes.h"
 
-#define SA_FIXED_LEN	    8 /* DOI and situation */
+#define SA_FIXED_LEN        8 /* DOI and situation */
 #define PROPOSAL_FIXED_LEN  8 /* generic header, number, protocol, SPI size, count */
 #define TRANSFORM_FIXED_LEN 8 /* generic header, number, id, reserved */
-#define ATTR_FIXED_LEN	    4
-#define ATTR_BASIC	    0x8000
+#define ATTR_FIXED_LEN      4
+#define ATTR_BASIC          0x8000
 
 static int bad(const char **why, const char *sentence)
 {
@@ -84,8 +84,9 @@ static int transforms_parse(struct view v, struct sa_payload *out, struct propos
 		t->num = v.p[4];
 		t->id = v.p[5];
 		t->raw = (struct view){ v.p, size };
-		rc = attrs_parse((struct view){ v.p + TRANSFORM_FIXED_LEN,
-						size - TRANSFORM_FIXED_LEN }, t, why);
+		rc = attrs_parse(
+			(struct view){ v.p + TRANSFORM_FIXED_LEN, size - TRANSFORM_FIXED_LEN }, t,
+			why);
 		if (rc)
 			return rc;
 		v.p += size;

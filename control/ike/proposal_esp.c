@@ -127,7 +127,8 @@ static bool esp_find(const struct sa_payload *offer, const struct esp_transform 
 		if (proposal_is_bundle(offer, p))
 			continue;
 		for (unsigned i = pr->first; i < pr->first + pr->n_transforms; i++) {
-			if (esp_transform_read(pr, &offer->transforms[i], &seen, why, sizeof(why)) ||
+			if (esp_transform_read(pr, &offer->transforms[i], &seen, why,
+					       sizeof(why)) ||
 			    !esp_matches(&seen, ours, encap))
 				continue;
 			esp_choice_fill(&seen, out);
@@ -141,8 +142,8 @@ static bool esp_find(const struct sa_payload *offer, const struct esp_transform 
 }
 
 /* One offered transform against all of ours. */
-static void esp_explain_one(const struct esp_seen *s, const struct esp_policy *pol, unsigned proposal,
-			    unsigned transform, struct closest *c)
+static void esp_explain_one(const struct esp_seen *s, const struct esp_policy *pol,
+			    unsigned proposal, unsigned transform, struct closest *c)
 {
 	struct diff d;
 

@@ -91,7 +91,8 @@ static bool ike_find(const struct sa_payload *offer, const struct ike_transform 
 		if (proposal_is_bundle(offer, p))
 			continue;
 		for (unsigned i = pr->first; i < pr->first + pr->n_transforms; i++) {
-			if (ike_transform_read(pr, &offer->transforms[i], &seen, why, sizeof(why)) ||
+			if (ike_transform_read(pr, &offer->transforms[i], &seen, why,
+					       sizeof(why)) ||
 			    !ike_matches(&seen, ours, auth))
 				continue;
 			ike_choice_fill(&seen, out);
@@ -103,8 +104,8 @@ static bool ike_find(const struct sa_payload *offer, const struct ike_transform 
 	return false;
 }
 
-static void ike_explain(const struct sa_payload *offer, const struct ike_transform *ours, unsigned n,
-			uint16_t auth, struct closest *c)
+static void ike_explain(const struct sa_payload *offer, const struct ike_transform *ours,
+			unsigned n, uint16_t auth, struct closest *c)
 {
 	struct ike_seen seen;
 	struct diff d;

@@ -24,7 +24,8 @@ __attribute__((format(printf, 3, 4))) static int refuse(char *why, size_t size, 
 }
 
 /* A 16-bit attribute, at most once and not zero. */
-static int take_number(const struct attr *a, uint16_t *out, const char *name, char *why, size_t size)
+static int take_number(const struct attr *a, uint16_t *out, const char *name, char *why,
+		       size_t size)
 {
 	if (*out)
 		return refuse(why, size, "%s is given twice", name);
@@ -62,8 +63,8 @@ static int take_life_duration(const struct attr *a, struct life *life, char *why
 	return 0;
 }
 
-/* Key Length is required of AES by the RFCs, but left out by peers that mean 128; ciphers of one key
- * length must not have it (RFC 2409 appendix A, RFC 2407 section 4.5). */
+/* Key Length is required of AES by the RFCs, but left out by peers that mean 128; ciphers of one
+ * key length must not have it (RFC 2409 appendix A, RFC 2407 section 4.5). */
 static int settle_key_bits(enum encr_alg encr, uint16_t *key_bits, char *why, size_t size)
 {
 	const struct encr_info *info = encr_info(encr);
@@ -112,10 +113,10 @@ int ike_transform_read(const struct proposal *pr, const struct transform *t, str
 			return -ENOTSUP;
 	if (!out->encr || !out->hash || !out->auth || !out->group)
 		return refuse(why, why_size, "%s is missing",
-			      !out->encr   ? "ENCR" :
-			      !out->hash   ? "HASH" :
-			      !out->auth   ? "AUTH" :
-					     "GROUP");
+			      !out->encr   ? "ENCR"
+			      : !out->hash ? "HASH"
+			      : !out->auth ? "AUTH"
+					   : "GROUP");
 	return settle_key_bits(encr_from_ike(out->encr), &out->key_bits, why, why_size);
 }
 

@@ -167,8 +167,8 @@ static bool attr_same(const struct attr *a, const struct attr *b)
 {
 	if (a->type != b->type || a->num != b->num)
 		return false;
-	return a->num != UINT64_MAX || (a->value.len == b->value.len &&
-					memcmp(a->value.p, b->value.p, a->value.len) == 0);
+	return a->num != UINT64_MAX ||
+	       (a->value.len == b->value.len && memcmp(a->value.p, b->value.p, a->value.len) == 0);
 }
 
 /* The life type that a duration at index i belongs to: the last one before it. */
@@ -184,12 +184,12 @@ static uint64_t life_type_of(const struct transform *t, unsigned i)
 	return 0;
 }
 
-/* Attribute i of a, wherever it stands in b: strongSwan answers Quick Mode in an order of its own. */
+/* Attribute i of a, wherever it stands in b: strongSwan answers Quick Mode in an order of its own.
+ */
 static bool attr_within(const struct transform *a, unsigned i, const struct transform *b)
 {
 	for (unsigned k = 0; k < b->n_attrs; k++)
-		if (attr_same(&a->attr[i], &b->attr[k]) &&
-		    life_type_of(a, i) == life_type_of(b, k))
+		if (attr_same(&a->attr[i], &b->attr[k]) && life_type_of(a, i) == life_type_of(b, k))
 			return true;
 	return false;
 }
@@ -208,7 +208,8 @@ int answer_find(const struct sa_payload *offer, const struct sa_payload *answer,
 		unsigned *transform, char *why, size_t why_size)
 {
 	if (answer->n_proposals != 1 || answer->n_transforms != 1) {
-		snprintf(why, why_size, "the answer holds %u proposals and %u transforms instead of one",
+		snprintf(why, why_size,
+			 "the answer holds %u proposals and %u transforms instead of one",
 			 answer->n_proposals, answer->n_transforms);
 		return -EBADMSG;
 	}

@@ -39,11 +39,12 @@ static bool reparse(struct msgbuf *m, struct sa_payload *out)
 static const struct isakmp_hdr answer_hdr = { .version = ISAKMP_VERSION };
 
 /* What we choose of an offer must pass the initiator's own check, as the same choice. */
-static void try_ike(const struct sa_payload *offer, struct sa_payload *answer, uint8_t *buf, size_t cap)
+static void try_ike(const struct sa_payload *offer, struct sa_payload *answer, uint8_t *buf,
+		    size_t cap)
 {
 	static const struct ike_transform ours[] = {
 		{ ENCR_AES_CBC, 256, HASH_SHA256, 14 }, { ENCR_AES_CBC, 128, HASH_SHA1, 2 },
-		{ ENCR_3DES, 192, HASH_MD5, 2 },	{ ENCR_3DES, 192, HASH_MD5, 5 },
+		{ ENCR_3DES, 192, HASH_MD5, 2 },        { ENCR_3DES, 192, HASH_MD5, 5 },
 		{ ENCR_AES_CBC, 192, HASH_SHA512, 21 },
 	};
 	struct ike_choice c, back;
@@ -77,7 +78,9 @@ static void try_esp(const struct sa_payload *offer, struct sa_payload *answer, u
 		{ ENCR_3DES, 192, INTEG_HMAC_SHA1_96, 0, false },
 		{ ENCR_NULL, 0, INTEG_HMAC_MD5_96, 0, false },
 	};
-	const struct esp_policy p = { .t = ours, .n = sizeof(ours) / sizeof(ours[0]), .encap = encap };
+	const struct esp_policy p = { .t = ours,
+				      .n = sizeof(ours) / sizeof(ours[0]),
+				      .encap = encap };
 	struct esp_choice c, back;
 	struct msgbuf m;
 	char why[256];
@@ -153,7 +156,8 @@ static void try_body(struct view body)
 	if (notify_parse(body, &n) == 0)
 		require(inside(n.spi, body.p, body.len) && inside(n.data, body.p, body.len));
 	if (delete_parse(body, &d) == 0)
-		require((size_t)d.n_spis * d.spi_len == d.spis.len && inside(d.spis, body.p, body.len));
+		require((size_t)d.n_spis * d.spi_len == d.spis.len &&
+			inside(d.spis, body.p, body.len));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -167,7 +171,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	/* a wrong length in the header must not hide the rest from the fuzzer */
 	if (isakmp_hdr_parse(data, len, &h) == 0)
 		require(h.length >= ISAKMP_HDR_LEN && h.length <= len);
-	if (payload_list_parse(data[16], data + ISAKMP_HDR_LEN, len - ISAKMP_HDR_LEN, &list, &why)) {
+	if (payload_list_parse(data[16], data + ISAKMP_HDR_LEN, len - ISAKMP_HDR_LEN, &list,
+			       &why)) {
 		require(why != NULL);
 		return 0;
 	}

@@ -1,5 +1,5 @@
-/* Runs a fuzz target without libFuzzer, with any compiler: over its corpus, then over that many mutations
- * of it, from a seed, so that a failure can be run again.
+/* Runs a fuzz target without libFuzzer, with any compiler: over its corpus, then over that many
+ * mutations of it, from a seed, so that a failure can be run again.
  *
  *   mutate_NAME CORPUS-DIRECTORY RUNS [SEED] */
 #include <dirent.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define MAX_SEEDS 4096
-#define MAX_LEN	  65536
+#define MAX_LEN   65536
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -83,7 +83,9 @@ static void run(const uint8_t *data, size_t len)
 
 static size_t mutate(uint8_t *buf, size_t len)
 {
-	static const uint8_t interesting[] = { 0, 1, 2, 3, 4, 7, 8, 16, 32, 0x7f, 0x80, 0xfe, 0xff };
+	static const uint8_t interesting[] = {
+		0, 1, 2, 3, 4, 7, 8, 16, 32, 0x7f, 0x80, 0xfe, 0xff
+	};
 	const struct seed *other = &seeds[below(n_seeds)];
 	size_t at = below(len), n;
 

@@ -24,9 +24,9 @@ static void must(bool ok)
 
 EVP_PKEY *pki_key(const char *kind)
 {
-	EVP_PKEY *key = strncmp(kind, "RSA:", 4) == 0 ?
-				EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)atoi(kind + 4)) :
-				EVP_PKEY_Q_keygen(NULL, NULL, "EC", kind + 3);
+	EVP_PKEY *key = strncmp(kind, "RSA:", 4) == 0
+				? EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)atoi(kind + 4))
+				: EVP_PKEY_Q_keygen(NULL, NULL, "EC", kind + 3);
 
 	must(key != NULL);
 	return key;
@@ -50,8 +50,8 @@ X509 *pki_cert(const struct pki_cert *c)
 	ASN1_TIME_set(X509_getm_notBefore(x), c->from ? c->from : PKI_NOW - YEAR);
 	ASN1_TIME_set(X509_getm_notAfter(x), c->to ? c->to : PKI_NOW + YEAR);
 	if (c->cn)
-		must(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const uint8_t *)c->cn, -1,
-						-1, 0));
+		must(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const uint8_t *)c->cn,
+						-1, -1, 0));
 	must(X509_set_issuer_name(x, c->issuer ? X509_get_subject_name(c->issuer) : name));
 	must(X509_set_pubkey(x, c->key));
 	if (c->ca)
@@ -60,7 +60,8 @@ X509 *pki_cert(const struct pki_cert *c)
 		add_extension(x, NID_subject_alt_name, c->san);
 	if (c->key_usage)
 		add_extension(x, NID_key_usage, c->key_usage);
-	must(X509_sign(x, c->issuer_key ? c->issuer_key : c->key, c->md ? c->md : EVP_sha256()) > 0);
+	must(X509_sign(x, c->issuer_key ? c->issuer_key : c->key, c->md ? c->md : EVP_sha256()) >
+	     0);
 	return x;
 }
 

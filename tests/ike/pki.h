@@ -1,5 +1,5 @@
-/* A certificate authority for tests: keys, certificates and revocation lists made on the spot. Failures
- * abort: they are the test's fault. */
+/* A certificate authority for tests: keys, certificates and revocation lists made on the spot.
+ * Failures abort: they are the test's fault. */
 #ifndef SHRIKE_TESTS_PKI_H
 #define SHRIKE_TESTS_PKI_H
 
@@ -14,15 +14,15 @@
 
 struct pki_cert {
 	const char *cn;
-	X509 *issuer;	       /* NULL: itself */
+	X509 *issuer;          /* NULL: itself */
 	EVP_PKEY *issuer_key;  /* NULL: its own */
-	EVP_PKEY *key;	       /* borrowed */
+	EVP_PKEY *key;         /* borrowed */
 	const char *san;       /* as in openssl.cnf: "DNS:gwa,IP:192.0.2.1", or NULL */
 	const char *key_usage; /* "digitalSignature", or NULL */
 	bool ca;
 	long serial;
-	int64_t from, to;    /* 0: a year before and after PKI_NOW */
-	const EVP_MD *md;    /* NULL: SHA-256 */
+	int64_t from, to; /* 0: a year before and after PKI_NOW */
+	const EVP_MD *md; /* NULL: SHA-256 */
 };
 
 /* "RSA:2048", "EC:P-256" */

@@ -5,13 +5,13 @@
 
 #include "bytes.h"
 
-#define REQUIRE(r, what)                                                                           \
-	do {                                                                                       \
-		if (!(what)) {                                                                     \
-			(r)->error = #what;                                                        \
-			(r)->error_line = __LINE__;                                                \
-			return false;                                                              \
-		}                                                                                  \
+#define REQUIRE(r, what)                            \
+	do {                                        \
+		if (!(what)) {                      \
+			(r)->error = #what;         \
+			(r)->error_line = __LINE__; \
+			return false;               \
+		}                                   \
 	} while (0)
 
 static void note(struct replay *r, const char *name, const uint8_t *data, size_t len)
@@ -50,12 +50,17 @@ static bool derive_keys(struct replay *r)
 {
 	const struct isakmp_hdr *h = &r->msg[1].hdr;
 	uint8_t gxy[GROUP_MAX_LEN];
-	size_t len = vector_key(r->v, "initiator", "shared Diffie Hellman secret", 0, gxy,
-				sizeof(gxy));
+	size_t len =
+		vector_key(r->v, "initiator", "shared Diffie Hellman secret", 0, gxy, sizeof(gxy));
 	struct ike_keys_in in = {
 		.psk = { (const uint8_t *)VECTOR_PSK, strlen(VECTOR_PSK) },
-		.ni = r->nonce[0], .nr = r->nonce[1], .gxi = r->ke[0], .gxr = r->ke[1],
-		.gxy = { gxy, len }, .icookie = h->icookie, .rcookie = h->rcookie,
+		.ni = r->nonce[0],
+		.nr = r->nonce[1],
+		.gxi = r->ke[0],
+		.gxr = r->ke[1],
+		.gxy = { gxy, len },
+		.icookie = h->icookie,
+		.rcookie = h->rcookie,
 	};
 
 	if (r->choice.auth != AUTH_PSK)
@@ -79,9 +84,12 @@ static void note_auth_data(struct replay *r, unsigned dir, struct view id)
 {
 	const struct isakmp_hdr *h = &r->msg[1].hdr;
 	const struct view pieces[] = {
-		r->ke[dir], r->ke[!dir],
-		{ dir ? h->rcookie : h->icookie, 8 }, { dir ? h->icookie : h->rcookie, 8 },
-		r->offer.body, id,
+		r->ke[dir],
+		r->ke[!dir],
+		{ dir ? h->rcookie : h->icookie, 8 },
+		{ dir ? h->icookie : h->rcookie, 8 },
+		r->offer.body,
+		id,
 	};
 	uint8_t data[1024];
 	size_t len = 0;
@@ -119,8 +127,8 @@ static bool check_auth(struct replay *r, const struct replay_msg *m)
 	return true;
 }
 
-/* The first NAT-D is the receiver's address, which this recording's peers left as it is; the others are
- * the sender's, falsified to force encapsulation. */
+/* The first NAT-D is the receiver's address, which this recording's peers left as it is; the others
+ * are the sender's, falsified to force encapsulation. */
 static bool check_natd(struct replay *r, const struct replay_msg *m, const struct vector_packet *p)
 {
 	struct ip_addr addr = { .family = IP_V4 };
@@ -201,7 +209,8 @@ static bool note_keymat(struct replay *r)
 		dh.len = vector_key(r->v, "initiator", "DH secret", 0, gxy, sizeof(gxy));
 	REQUIRE(r, !r->qm_ke[0].p == !t->group);
 	REQUIRE(r, !t->group || dh.len == group_info(t->group)->shared_len);
-	/* what the initiator encrypts with is named by the responder's SPI, and the other way round */
+	/* what the initiator encrypts with is named by the responder's SPI, and the other way round
+	 */
 	for (unsigned dir = 0; dir < 2; dir++) {
 		REQUIRE(r, ike_keymat(&r->keys, PROTO_ESP, spi[!dir], dh.len ? dh : none,
 				      r->qm_nonce[0], r->qm_nonce[1], t, key, auth) == 0);
@@ -278,14 +287,16 @@ static bool decrypt(struct replay *r, struct replay_msg *m)
 	snprintf(name, sizeof(name), "next IV for MID %u", m->hdr.msgid);
 	note(r, "IV", iv, r->keys.block_len);
 	note(r, name, iv, r->keys.block_len);
-	REQUIRE(r, ike_decrypt(&r->keys, iv, m->buf + ISAKMP_HDR_LEN, m->len - ISAKMP_HDR_LEN) == 0);
+	REQUIRE(r,
+		ike_decrypt(&r->keys, iv, m->buf + ISAKMP_HDR_LEN, m->len - ISAKMP_HDR_LEN) == 0);
 	note(r, "IV", iv, r->keys.block_len);
 	note(r, name, iv, r->keys.block_len);
 	r->decrypted++;
 	return true;
 }
 
-static bool message(struct replay *r, const struct vector_packet *p, const uint8_t *data, size_t len)
+static bool message(struct replay *r, const struct vector_packet *p, const uint8_t *data,
+		    size_t len)
 {
 	struct replay_msg *m = &r->msg[r->n_msgs++];
 	const char *why = "";

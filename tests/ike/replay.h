@@ -1,6 +1,7 @@
-/* Plays a recorded negotiation through our parser and key derivation as a third party that knows the
- * pre-shared key and the Diffie-Hellman secrets: decrypts every message, checks every hash and
- * signature in it, and collects each value that it computed under the name that the recording uses. */
+/* Plays a recorded negotiation through our parser and key derivation as a third party that knows
+ * the pre-shared key and the Diffie-Hellman secrets: decrypts every message, checks every hash and
+ * signature in it, and collects each value that it computed under the name that the recording uses.
+ */
 #ifndef SHRIKE_TESTS_REPLAY_H
 #define SHRIKE_TESTS_REPLAY_H
 
@@ -12,7 +13,7 @@
 #include "vectors.h"
 
 #define REPLAY_MAX_VALUES 128
-#define REPLAY_MAX_MSG	  2048
+#define REPLAY_MAX_MSG    2048
 
 struct replay_value {
 	char name[40];
@@ -43,7 +44,7 @@ struct replay {
 	bool have_keys;
 	uint8_t phase1_iv[IKE_MAX_BLOCK]; /* moves on with every phase 1 message */
 
-	uint32_t msgid; /* of the phase 2 exchange at hand */
+	uint32_t msgid;       /* of the phase 2 exchange at hand */
 	unsigned in_exchange; /* messages of it so far */
 	uint8_t phase2_iv[IKE_MAX_BLOCK];
 	struct sa_payload qm_offer, qm_answer;

@@ -55,7 +55,8 @@ static struct cert_store *store_with(X509 *trusted, enum crl_policy policy)
 	struct cert_store *s = cert_store_new(policy);
 
 	cr_assert_eq(cert_store_add_ca(s, pki_write_cert("ca.pem", &trusted, 1, false), why,
-				       sizeof(why)), 0, "%s", why);
+				       sizeof(why)),
+		     0, "%s", why);
 	return s;
 }
 
@@ -98,15 +99,16 @@ static int verify_one(enum crl_policy policy, X509 *cert, const char *id)
 	return rc;
 }
 
-#define REFUSED(call, text)                                                                        \
-	do {                                                                                       \
-		cr_assert_eq((call), -EKEYREJECTED);                                               \
-		cr_assert(strstr(why, text), "%s", why);                                           \
+#define REFUSED(call, text)                              \
+	do {                                             \
+		cr_assert_eq((call), -EKEYREJECTED);     \
+		cr_assert(strstr(why, text), "%s", why); \
 	} while (0)
 
 Test(cert, a_good_certificate_is_accepted)
 {
-	cr_assert_eq(verify_one(CRL_IF_PRESENT, issue((struct pki_cert){ 0 }), "gwb"), 0, "%s", why);
+	cr_assert_eq(verify_one(CRL_IF_PRESENT, issue((struct pki_cert){ 0 }), "gwb"), 0, "%s",
+		     why);
 	cr_assert_eq(verify_one(CRL_IF_PRESENT,
 				issue((struct pki_cert){ .key_usage = "digitalSignature" }), "GWB"),
 		     0, "%s", why);
@@ -115,8 +117,10 @@ Test(cert, a_good_certificate_is_accepted)
 Test(cert, unknown_ca)
 {
 	EVP_PKEY *other_key = pki_key("EC:P-256");
-	X509 *other = pki_cert(&(struct pki_cert){ .cn = "Other CA", .key = other_key, .ca = true });
-	X509 *impostor = pki_cert(&(struct pki_cert){ .cn = "Test CA", .key = other_key, .ca = true });
+	X509 *other =
+		pki_cert(&(struct pki_cert){ .cn = "Other CA", .key = other_key, .ca = true });
+	X509 *impostor =
+		pki_cert(&(struct pki_cert){ .cn = "Test CA", .key = other_key, .ca = true });
 	X509 *self = pki_cert(&(struct pki_cert){ .cn = "gwb", .key = peer_key, .san = "DNS:gwb" });
 	struct pki_cert c = { .issuer = other, .issuer_key = other_key };
 
@@ -155,7 +159,7 @@ Test(cert, revocation)
 		enum crl_policy policy;
 		bool crl;
 		long revoked;
-		int64_t to;	 /* of the CRL, 0: current */
+		int64_t to;      /* of the CRL, 0: current */
 		const char *why; /* NULL: accepted */
 	} cases[] = {
 		{ CRL_IF_PRESENT, false, 0, 0, NULL },
@@ -173,9 +177,10 @@ Test(cert, revocation)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		X509 *cert = issue((struct pki_cert){ .serial = 5 });
 		struct cert_store *s =
-			cases[i].crl ? store_with_crl(cases[i].policy, pki_crl(ca, ca_key, cases[i].revoked,
-									       0, cases[i].to)) :
-				       store_with(ca, cases[i].policy);
+			cases[i].crl ? store_with_crl(cases[i].policy,
+						      pki_crl(ca, ca_key, cases[i].revoked, 0,
+							      cases[i].to))
+				     : store_with(ca, cases[i].policy);
 		int rc = verify_chain(s, &cert, 1, "gwb", AUTH_RSA_SIG);
 		cr_assert_eq(rc, cases[i].why ? -EKEYREJECTED : 0, "case %zu: %s", i, why);
 		if (cases[i].why)
@@ -197,8 +202,9 @@ Test(cert, forged_crl)
 Test(cert, chains)
 {
 	EVP_PKEY *sub_key = pki_key("EC:P-384");
-	struct pki_cert sub_ca = { .cn = "Sub CA", .key = sub_key, .issuer = ca, .issuer_key = ca_key,
-				   .ca = true };
+	struct pki_cert sub_ca = {
+		.cn = "Sub CA", .key = sub_key, .issuer = ca, .issuer_key = ca_key, .ca = true
+	};
 	X509 *sub = pki_cert(&sub_ca);
 	sub_ca.ca = false;
 	X509 *no_ca = pki_cert(&sub_ca);
@@ -258,7 +264,8 @@ Test(cert, identities)
 	}
 }
 
-/* A zero byte ends no name: neither in the identity, nor in a certificate that a careless CA signed. */
+/* A zero byte ends no name: neither in the identity, nor in a certificate that a careless CA
+ * signed. */
 Test(cert, zero_bytes_do_not_end_a_name)
 {
 	struct ike_id id = { .type = ID_FQDN, .len = 8, .data = "gwb\0evil" };
@@ -378,17 +385,22 @@ Test(cert, store_files)
 
 	cr_assert_eq(cert_store_add_ca(s, "/nonexistent", why, sizeof(why)), -ENOENT);
 	cr_assert(strstr(why, "No such file"), "%s", why);
-	cr_assert_eq(cert_store_add_ca(s, pki_write_text("junk", "junk\n"), why, sizeof(why)), -EINVAL);
-	cr_assert(strstr(why, "holds no certificate"), "%s", why);
-	cr_assert_eq(cert_store_add_crl(s, pki_write_text("junk", "junk\n"), why, sizeof(why)), -EINVAL);
-	cr_assert(strstr(why, "holds no revocation list"), "%s", why);
-	cr_assert_eq(cert_store_add_ca(s, pki_write_cert("leaf", &leaf, 1, false), why, sizeof(why)),
+	cr_assert_eq(cert_store_add_ca(s, pki_write_text("junk", "junk\n"), why, sizeof(why)),
 		     -EINVAL);
+	cr_assert(strstr(why, "holds no certificate"), "%s", why);
+	cr_assert_eq(cert_store_add_crl(s, pki_write_text("junk", "junk\n"), why, sizeof(why)),
+		     -EINVAL);
+	cr_assert(strstr(why, "holds no revocation list"), "%s", why);
+	cr_assert_eq(
+		cert_store_add_ca(s, pki_write_cert("leaf", &leaf, 1, false), why, sizeof(why)),
+		-EINVAL);
 	cr_assert(strstr(why, "\"CN = gwb\" is not one of a CA"), "%s", why);
 	cr_assert_eq(cert_store_count(s), 0);
-	cr_assert_eq(cert_store_add_ca(s, pki_write_cert("ca.der", &ca, 1, true), why, sizeof(why)), 0);
+	cr_assert_eq(cert_store_add_ca(s, pki_write_cert("ca.der", &ca, 1, true), why, sizeof(why)),
+		     0);
 	cr_assert_eq(cert_store_count(s), 1);
-	cr_assert_eq(cert_store_add_ca(s, pki_write_cert("two", both, 2, false), why, sizeof(why)), 0);
+	cr_assert_eq(cert_store_add_ca(s, pki_write_cert("two", both, 2, false), why, sizeof(why)),
+		     0);
 	struct view name = cert_store_ca_name(s, 0);
 	struct ike_id id = { .type = ID_DER_DN, .len = (uint16_t)name.len };
 	char text[64];
@@ -417,7 +429,8 @@ Test(cert, own_key_and_chain)
 	struct cert_own *o;
 	struct ike_id id;
 
-	cr_assert_eq(own_load(cert, pki_write_key("k", peer_key, NULL, 0600), NULL, &o), 0, "%s", why);
+	cr_assert_eq(own_load(cert, pki_write_key("k", peer_key, NULL, 0600), NULL, &o), 0, "%s",
+		     why);
 	cr_assert_eq(cert_own_auth(o), AUTH_RSA_SIG);
 	cr_assert_eq(cert_own_count(o), 2);
 	cr_assert_gt(cert_own_der(o, 1).len, 100);
@@ -450,11 +463,13 @@ Test(cert, own_key_and_chain)
 	cr_assert(strstr(why, "is not that of the first certificate"), "%s", why);
 	cr_assert_eq(own_load(cert, "/nonexistent", NULL, &o), -ENOENT);
 	cr_assert_eq(own_load("/nonexistent", "/nonexistent", NULL, &o), -ENOENT);
-	cr_assert_eq(own_load(cert, pki_write_key("e", peer_key, "open sesame", 0600), NULL, &o), -EINVAL);
+	cr_assert_eq(own_load(cert, pki_write_key("e", peer_key, "open sesame", 0600), NULL, &o),
+		     -EINVAL);
 	cr_assert(strstr(why, "encrypted and no passphrase"), "%s", why);
 	cr_assert_eq(own_load(cert, pki_write_key("e", peer_key, "open sesame", 0600), "wrong", &o),
 		     -EINVAL);
-	cr_assert_eq(own_load(cert, pki_write_key("e", peer_key, "open sesame", 0600), "open sesame", &o),
+	cr_assert_eq(own_load(cert, pki_write_key("e", peer_key, "open sesame", 0600),
+			      "open sesame", &o),
 		     0, "%s", why);
 	cert_own_free(o);
 	cert = pki_write_cert("odd.pem", &odd_cert, 1, true);
@@ -474,8 +489,8 @@ Test(cert, signatures_round_trip)
 		uint16_t auth;
 		size_t hash_len, sig_len;
 	} cases[] = {
-		{ "RSA:2048", AUTH_RSA_SIG, 20, 256 },	 { "RSA:1024", AUTH_RSA_SIG, 64, 128 },
-		{ "EC:P-256", AUTH_ECDSA_256, 32, 64 },	 { "EC:P-384", AUTH_ECDSA_384, 48, 96 },
+		{ "RSA:2048", AUTH_RSA_SIG, 20, 256 },   { "RSA:1024", AUTH_RSA_SIG, 64, 128 },
+		{ "EC:P-256", AUTH_ECDSA_256, 32, 64 },  { "EC:P-384", AUTH_ECDSA_384, 48, 96 },
 		{ "EC:P-521", AUTH_ECDSA_521, 64, 132 },
 	};
 	uint8_t hash[64], sig[CERT_MAX_SIG];
@@ -489,14 +504,16 @@ Test(cert, signatures_round_trip)
 
 		memset(hash, 0x5c, sizeof(hash));
 		cr_assert_eq(own_load(pki_write_cert("c", &x, 1, false),
-				      pki_write_key("k", key, NULL, 0400), NULL, &o), 0, "%s", why);
+				      pki_write_key("k", key, NULL, 0400), NULL, &o),
+			     0, "%s", why);
 		cr_assert_eq(cert_own_auth(o), cases[i].auth);
 		cr_assert_eq(cert_own_sign(o, h, sig, sizeof(sig)), (int)n);
 		cr_assert_eq(cert_own_sign(o, h, sig + n, n - 1), -EIO, "no room");
 		const struct view s = { sig, n };
 		cr_assert(signature_verify(key, cases[i].auth, h, s));
 		cr_assert_not(signature_verify(key, AUTH_PSK, h, s));
-		cr_assert_not(signature_verify(key, cases[i].auth, (struct view){ hash, h.len - 1 }, s));
+		cr_assert_not(
+			signature_verify(key, cases[i].auth, (struct view){ hash, h.len - 1 }, s));
 		cr_assert_not(signature_verify(key, cases[i].auth, h, (struct view){ sig, n - 1 }));
 		cr_assert_not(signature_verify(key, cases[i].auth, h, (struct view){ sig, 0 }));
 		hash[h.len - 1] ^= 1;
@@ -524,9 +541,11 @@ Test(cert, ecdsa_256_known_answer)
 	EVP_PKEY *key = NULL;
 
 	hex_decode("2442A5CC0ECD015FA3CA31DC8E2BBC70BF42D60CBCA20085E0822CB04235E970"
-		   "6FC98BD7E50211A4A27102FA3549DF79EBCB4BF246B80945CDDFE7D509BBFD7D", point + 1, 64);
+		   "6FC98BD7E50211A4A27102FA3549DF79EBCB4BF246B80945CDDFE7D509BBFD7D",
+		   point + 1, 64);
 	hex_decode("CB28E0999B9C7715FD0A80D8E47A77079716CBBF917DD72E97566EA1C066957C"
-		   "86FA3BB4E26CAD5BF90B7F81899256CE7594BB1EA0C89212748BFF3B3D5B0315", sig, 64);
+		   "86FA3BB4E26CAD5BF90B7F81899256CE7594BB1EA0C89212748BFF3B3D5B0315",
+		   sig, 64);
 	hex_decode("BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD", hash, 32);
 	cr_assert(EVP_PKEY_fromdata_init(ctx) > 0 &&
 		  EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) > 0);
@@ -556,7 +575,8 @@ Test(cert, recorded_negotiation)
 	struct replay *r = calloc(1, sizeof(*r));
 	struct vector v;
 
-	cr_assert_eq(cert_store_add_ca(s, vector_path("pki/ca.crt"), why, sizeof(why)), 0, "%s", why);
+	cr_assert_eq(cert_store_add_ca(s, vector_path("pki/ca.crt"), why, sizeof(why)), 0, "%s",
+		     why);
 	cr_assert(vector_load("main-rsa", &v) && replay_run(r, &v));
 	for (unsigned dir = 0; dir < 2; dir++) {
 		const struct replay_msg *m = &r->msg[4 + dir];
@@ -569,10 +589,11 @@ Test(cert, recorded_negotiation)
 		cr_assert_eq(cert_bag_add(b, payload_find(&m->list, PL_CERT, 0)->body), 0);
 		cr_assert_eq(ike_id_parse(r->id[dir], &id), 0);
 		cr_assert_str_eq(ike_id_str(&id, text, sizeof(text)), names[dir]);
-		cr_assert_eq(cert_verify_peer(s, b, &id, AUTH_RSA_SIG, PKI_NOW, &peer, why, sizeof(why)),
-			     0, "%s", why);
-		ike_auth_hash(&r->keys, dir == 0, r->ke[0], r->ke[1], m->hdr.icookie, m->hdr.rcookie,
-			      r->offer.body, r->id[dir], hash);
+		cr_assert_eq(
+			cert_verify_peer(s, b, &id, AUTH_RSA_SIG, PKI_NOW, &peer, why, sizeof(why)),
+			0, "%s", why);
+		ike_auth_hash(&r->keys, dir == 0, r->ke[0], r->ke[1], m->hdr.icookie,
+			      m->hdr.rcookie, r->offer.body, r->id[dir], hash);
 		const struct view h = { hash, r->keys.prf_len };
 		const struct view sig = payload_find(&m->list, PL_SIG, 0)->body;
 		cr_assert_eq(cert_peer_check(peer, AUTH_RSA_SIG, h, sig), 0);

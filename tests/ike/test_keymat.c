@@ -22,9 +22,14 @@ static const uint8_t icookie[8] = "initiato", rcookie[8] = "responde";
 static void derive(const struct ike_transform *t, struct ike_keys *k)
 {
 	const struct ike_keys_in in = {
-		.psk = V("secret"), .ni = V("0123456789abcdef"), .nr = V("fedcba9876543210"),
-		.gxy = V("shared shared shared"), .gxi = V("public i"), .gxr = V("public r"),
-		.icookie = icookie, .rcookie = rcookie,
+		.psk = V("secret"),
+		.ni = V("0123456789abcdef"),
+		.nr = V("fedcba9876543210"),
+		.gxy = V("shared shared shared"),
+		.gxi = V("public i"),
+		.gxr = V("public r"),
+		.icookie = icookie,
+		.rcookie = rcookie,
 	};
 
 	cr_assert_eq(ike_keys_derive(t, &in, k), 0);
@@ -87,9 +92,14 @@ Test(pitfall, p04_skeyid_depends_on_the_method)
 {
 	const struct ike_transform t = { ENCR_AES_CBC, 128, HASH_SHA1, 14 };
 	struct ike_keys_in in = {
-		.psk = V("secret"), .ni = V("0123456789abcdef"), .nr = V("fedcba9876543210"),
-		.gxy = V("shared shared shared"), .gxi = V("public i"), .gxr = V("public r"),
-		.icookie = icookie, .rcookie = rcookie,
+		.psk = V("secret"),
+		.ni = V("0123456789abcdef"),
+		.nr = V("fedcba9876543210"),
+		.gxy = V("shared shared shared"),
+		.gxi = V("public i"),
+		.gxr = V("public r"),
+		.icookie = icookie,
+		.rcookie = rcookie,
 	};
 	const struct view nonces = V("0123456789abcdeffedcba9876543210");
 	struct ike_keys k;
@@ -104,13 +114,16 @@ Test(pitfall, p04_skeyid_depends_on_the_method)
 	cr_assert_arr_eq(k.skeyid, want, 20);
 }
 
-/* Every cipher and hash: where SKEYID_e is too short, Ka = K1 | K2 | .. with K1 = prf(SKEYID_e, 0). */
+/* Every cipher and hash: where SKEYID_e is too short, Ka = K1 | K2 | .. with K1 = prf(SKEYID_e, 0).
+ */
 Test(pitfall, p05_short_skeyid_e_is_expanded)
 {
 	static const struct {
 		enum encr_alg encr;
 		uint16_t bits;
-	} ciphers[] = { { ENCR_3DES, 192 }, { ENCR_AES_CBC, 128 }, { ENCR_AES_CBC, 192 },
+	} ciphers[] = { { ENCR_3DES, 192 },
+			{ ENCR_AES_CBC, 128 },
+			{ ENCR_AES_CBC, 192 },
 			{ ENCR_AES_CBC, 256 } };
 	unsigned expanded = 0;
 
@@ -169,9 +182,14 @@ Test(keymat, unusable_transforms_are_refused_and_wiped)
 		{ ENCR_AES_GCM_16, 128, HASH_SHA1, 14 },
 		{ ENCR_AES_CBC, 128, HASH_NONE, 14 },
 	};
-	const struct ike_keys_in in = { .psk = V("s"), .ni = V("12345678"), .nr = V("12345678"),
-					.gxy = V("x"), .gxi = V("x"), .gxr = V("x"),
-					.icookie = icookie, .rcookie = rcookie };
+	const struct ike_keys_in in = { .psk = V("s"),
+					.ni = V("12345678"),
+					.nr = V("12345678"),
+					.gxy = V("x"),
+					.gxi = V("x"),
+					.gxr = V("x"),
+					.icookie = icookie,
+					.rcookie = rcookie };
 	static const struct ike_keys zero;
 	struct ike_keys k;
 
@@ -229,8 +247,8 @@ Test(keymat, cbc_chains_from_message_to_message)
 	}
 }
 
-/* NIST SP 800-17: DES of 8000000000000000 under 0101010101010101 is 95f8a5e5dd31d900; that key is weak,
- * so the keys are set by hand. */
+/* NIST SP 800-17: DES of 8000000000000000 under 0101010101010101 is 95f8a5e5dd31d900; that key is
+ * weak, so the keys are set by hand. */
 Test(keymat, des_is_des)
 {
 	struct ike_keys k = { .t = { ENCR_DES, 64, HASH_MD5, 1 }, .block_len = 8 };
@@ -393,8 +411,8 @@ Test(pitfall, p15_rsa_padding_is_checked_in_full)
 	/* part of the hash only */
 	cr_assert_eq(ike_rsa_verify(cert, (struct view){ hash_bytes, HASH - 1 }, s), -EKEYREJECTED);
 
-	/* short padding with the hash in the middle and free bytes behind it: what a forger without the
-	 * key can reach by taking a cube root */
+	/* short padding with the hash in the middle and free bytes behind it: what a forger without
+	 * the key can reach by taking a cube root */
 	memcpy(block, good, LEN);
 	memset(block + 2, 0xff, 8);
 	block[10] = 0;

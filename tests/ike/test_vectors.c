@@ -6,8 +6,8 @@
 
 #include "replay.h"
 
-/* Values that are not for us to compute: the inputs, and the sender's own NAT-D hash, which these peers
- * fill with random bytes to force encapsulation. */
+/* Values that are not for us to compute: the inputs, and the sender's own NAT-D hash, which these
+ * peers fill with random bytes to force encapsulation. */
 static bool not_ours(const char *name)
 {
 	static const char *const names[] = { "shared Diffie Hellman secret", "DH secret", "SPIs",
@@ -27,7 +27,8 @@ static unsigned compare_side(const struct replay *r, const char *side)
 	unsigned matched = 0;
 	size_t i;
 
-	json_array_foreach(list, i, entry) {
+	json_array_foreach(list, i, entry)
+	{
 		const char *name = json_string_value(json_array_get(entry, 0));
 		const char *hex = json_string_value(json_array_get(entry, 1));
 		if (not_ours(name))
@@ -50,7 +51,8 @@ static void run(const char *name, unsigned values, unsigned messages, unsigned h
 	cr_assert(replay_run(r, &v), "%s: line %u: %s", name, r->error_line,
 		  r->error ? r->error : "");
 	unsigned matched = compare_side(r, "initiator") + compare_side(r, "responder");
-	printf("%s: %u recorded values reproduced; %u messages decrypted, %u hashes, %u signatures, "
+	printf("%s: %u recorded values reproduced; %u messages decrypted, %u hashes, %u "
+	       "signatures, "
 	       "%u NAT-D pairs verified\n",
 	       name, matched, r->decrypted, r->hashes, r->signatures, r->natd);
 	cr_assert_eq(matched, values);

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PCAP_HDR_LEN	24
+#define PCAP_HDR_LEN    24
 #define PCAP_RECORD_LEN 16
-#define PCAP_MAGIC	0xa1b2c3d4 /* microseconds, written by a little-endian machine */
-#define ETHER_LEN	14
+#define PCAP_MAGIC      0xa1b2c3d4 /* microseconds, written by a little-endian machine */
+#define ETHER_LEN       14
 
 const char *const vector_names[] = { "main-psk", "main-psk-pfs", "main-psk-3des",
-				     "main-rsa", "aggr-psk",	 NULL };
+				     "main-rsa", "aggr-psk",     NULL };
 
 static uint32_t le32(const uint8_t *p)
 {
@@ -92,7 +92,8 @@ static bool pcap_load(struct vector *v)
 
 	snprintf(name, sizeof(name), "%s.pcap", v->name);
 	v->file = vector_file(name, &len);
-	if (!v->file || len < PCAP_HDR_LEN || le32(v->file) != PCAP_MAGIC || le32(v->file + 20) != 1)
+	if (!v->file || len < PCAP_HDR_LEN || le32(v->file) != PCAP_MAGIC ||
+	    le32(v->file + 20) != 1)
 		return false;
 	while (len - at >= PCAP_RECORD_LEN && v->n < VECTOR_MAX_PACKETS) {
 		size_t size = le32(v->file + at + 8);
@@ -157,7 +158,8 @@ static json_t *key_find(const struct vector *v, const char *side, const char *na
 	json_t *list = json_object_get(v->keys, side), *entry;
 	size_t i;
 
-	json_array_foreach(list, i, entry) {
+	json_array_foreach(list, i, entry)
+	{
 		const char *n = json_string_value(json_array_get(entry, 0));
 		if (n && strcmp(n, name) == 0 && k-- == 0)
 			return json_array_get(entry, 1);
