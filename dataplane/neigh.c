@@ -123,6 +123,8 @@ void neigh_free_all(struct dp *dp)
 			queue_drop(dp, n);
 			free(n);
 		}
+	memset(dp->bucket, 0, sizeof(dp->bucket));
+	dp->n_neigh = 0;
 }
 
 /* ------------------------------------------------------------------------- time ------------- */

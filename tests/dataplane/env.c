@@ -18,7 +18,7 @@ static void check(bool ok, const char *what)
 	abort();
 }
 
-static void eal_start(void)
+static void environment_start(void)
 {
 	char *argv[] = { "test",	  "--no-huge", "-m",	"256",
 			 "--no-pci",	  "--no-shconf", "--no-telemetry", "--lcores=0",
@@ -70,7 +70,7 @@ struct lcore *env_start(void)
 	const uint32_t slots = 1 << ENV_SLOT_BITS;
 	struct lcore *lc;
 
-	eal_start();
+	environment_start();
 	lc = rte_zmalloc("lcore", sizeof(*lc), 64);
 	check(lc, "no memory");
 	lc->n_ports = lc->n_workers = 2;
@@ -216,6 +216,50 @@ struct spd_policy env_policy(uint32_t id, enum policy_action action, const char 
 	check(ip_range_parse(local, &p.sel.local) == 0 && ip_range_parse(remote, &p.sel.remote) == 0,
 	      "bad selector");
 	return p;
+}
+
+struct rte_mbuf *env_injected(struct lcore *lc)
+{
+	void *pkt;
+
+	return rte_ring_dequeue(lc->inject, &pkt) ? NULL : pkt;
+}
+
+static void env_port(struct port *port, const struct lcore *lc, unsigned i, uint32_t addr)
+{
+	port->mtu = lc->port[i].mtu;
+	memcpy(port->mac, lc->port[i].mac, 6);
+	port->n_addrs = 1;
+	port->addr[0] = addr;
+	port->len[0] = 24;
+}
+
+struct dp *env_dp(struct lcore *lc)
+{
+	struct dp *dp = calloc(1, sizeof(*dp));
+	struct dp_route_cfg route = { .dst = { .addr = ip_addr_v4(0) },
+				      .via = ip_addr_v4(0x0a0900fe) };
+	struct dp_cfg cfg = { .routes = &route, .n_routes = 1 };
+	char why[200] = "";
+
+	check(dp, "no memory");
+	dp->n_ports = 2;
+	dp->n_workers = 1;
+	dp->worker[0].lc = lc;
+	dp->own_pool = dp->pool = lc->pool;
+	env_port(&dp->port[0], lc, 0, WAN_ADDR);
+	env_port(&dp->port[1], lc, 1, LAN_ADDR);
+	check(routes_init(dp, &cfg, why, sizeof(why)) == 0, why);
+	dp->fib = fib_snapshot(dp);
+	check(dp->fib && host_init(dp) == 0, "no routes");
+	return dp;
+}
+
+void env_dp_forget(struct dp *dp)
+{
+	neigh_free_all(dp);
+	rte_ip_frag_table_destroy(dp->reassembly);
+	check(host_init(dp) == 0, "no reassembly");
 }
 
 uint64_t env_drops(const struct lcore *lc)

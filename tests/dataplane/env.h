@@ -3,6 +3,7 @@
 #ifndef SHRIKE_TESTS_DATAPLANE_ENV_H
 #define SHRIKE_TESTS_DATAPLANE_ENV_H
 
+#include "dp.h"
 #include "fib.h"
 #include "lcore.h"
 #include "spd.h"
@@ -49,6 +50,12 @@ struct rte_mbuf *env_punted(struct lcore *lc);
 void env_policies(struct lcore *lc, const struct spd_policy *p, size_t n);
 struct spd_policy env_policy(uint32_t id, enum policy_action action, const char *local,
 			     const char *remote);
+/* The control side of the same gateway, with lc as its only worker. Its callbacks are unset. */
+struct dp *env_dp(struct lcore *lc);
+/* Forgets neighbours, pieces of datagrams and what waits for them. */
+void env_dp_forget(struct dp *dp);
+/* Takes the next injected packet, or NULL. */
+struct rte_mbuf *env_injected(struct lcore *lc);
 /* The sum of all drop counters. */
 uint64_t env_drops(const struct lcore *lc);
 
