@@ -9,8 +9,6 @@
 
 /* NULL: OpenSSL does not have it. Borrowed. */
 const EVP_MD *crypto_md(enum hash_alg h);
-/* HMAC with that hash and no key yet; duplicate it before use. */
-const EVP_MAC_CTX *crypto_hmac(enum hash_alg h);
 /* The CBC cipher for phase 1, NULL when there is none. DES is 3DES with three equal keys, so that
  * OpenSSL's legacy provider is not needed. */
 const EVP_CIPHER *crypto_cbc(enum encr_alg encr, uint16_t key_bits);

@@ -160,19 +160,40 @@ static const struct group *group_get(uint16_t id)
 	return found;
 }
 
+/* ------------------------------------------------------------------- secret numbers --------- */
+
+/* Secret numbers live in OpenSSL's locked heap; its BN functions fail when that is full. Then the
+ * same is done in ordinary memory, which is wiped likewise, so that a full heap never stops a
+ * negotiation. */
+static BIGNUM *secret_num(bool locked)
+{
+	return locked ? BN_secure_new() : BN_new();
+}
+
+static BN_CTX *secret_ctx(bool locked)
+{
+	return locked ? BN_CTX_secure_new() : BN_CTX_new();
+}
+
 /* ------------------------------------------------------------------------- MODP ------------- */
 
-/* out = base^exp mod p, left-padded */
-static bool modp_power(const struct group *g, const BIGNUM *base, const BIGNUM *exp, uint8_t *out)
+static bool modp_power_in(bool locked, const struct group *g, const BIGNUM *base, const BIGNUM *exp,
+			  uint8_t *out)
 {
-	BN_CTX *ctx = BN_CTX_secure_new();
-	BIGNUM *r = BN_secure_new();
+	BN_CTX *ctx = secret_ctx(locked);
+	BIGNUM *r = secret_num(locked);
 	bool ok = ctx && r && BN_mod_exp_mont_consttime(r, base, exp, g->p, ctx, g->mont) &&
 		  BN_bn2binpad(r, out, g->info->public_len) == g->info->public_len;
 
 	BN_clear_free(r);
 	BN_CTX_free(ctx);
 	return ok;
+}
+
+/* out = base^exp mod p, left-padded */
+static bool modp_power(const struct group *g, const BIGNUM *base, const BIGNUM *exp, uint8_t *out)
+{
+	return modp_power_in(true, g, base, exp, out) || modp_power_in(false, g, base, exp, out);
 }
 
 static bool modp_random(const struct group *g, BIGNUM *priv)
@@ -228,10 +249,11 @@ static bool ecp_random(const struct group *g, BIGNUM *priv)
 }
 
 /* x | y of a point, or x alone, each padded to the field. */
-static bool ecp_write(const struct group *g, const EC_POINT *pt, bool with_y, uint8_t *out)
+static bool ecp_write(bool locked, const struct group *g, const EC_POINT *pt, bool with_y,
+		      uint8_t *out)
 {
-	BN_CTX *ctx = BN_CTX_secure_new();
-	BIGNUM *x = BN_secure_new(), *y = BN_secure_new();
+	BN_CTX *ctx = secret_ctx(locked);
+	BIGNUM *x = secret_num(locked), *y = secret_num(locked);
 	int half = g->info->public_len / 2;
 	bool ok = ctx && x && y && EC_POINT_get_affine_coordinates(g->ec, pt, x, y, ctx) &&
 		  BN_bn2binpad(x, out, half) == half &&
@@ -243,20 +265,26 @@ static bool ecp_write(const struct group *g, const EC_POINT *pt, bool with_y, ui
 	return ok;
 }
 
-/* out = priv * (peer, or the base point) */
-static bool ecp_multiply(const struct dh *dh, const EC_POINT *peer, bool with_y, uint8_t *out)
+static bool ecp_multiply_in(bool locked, const struct dh *dh, const EC_POINT *peer, bool with_y,
+			    uint8_t *out)
 {
 	const struct group *g = dh->g;
-	BN_CTX *ctx = BN_CTX_secure_new();
+	BN_CTX *ctx = secret_ctx(locked);
 	EC_POINT *r = EC_POINT_new(g->ec);
-	bool ok =
-		ctx && r &&
-		EC_POINT_mul(g->ec, r, peer ? NULL : dh->priv, peer, peer ? dh->priv : NULL, ctx) &&
-		ecp_write(g, r, with_y, out);
+	const BIGNUM *base_times = peer ? NULL : dh->priv, *peer_times = peer ? dh->priv : NULL;
+	bool ok = ctx && r && EC_POINT_mul(g->ec, r, base_times, peer, peer_times, ctx) &&
+		  ecp_write(locked, g, r, with_y, out);
 
 	EC_POINT_clear_free(r);
 	BN_CTX_free(ctx);
 	return ok;
+}
+
+/* out = priv * (peer, or the base point) */
+static bool ecp_multiply(const struct dh *dh, const EC_POINT *peer, bool with_y, uint8_t *out)
+{
+	return ecp_multiply_in(true, dh, peer, with_y, out) ||
+	       ecp_multiply_in(false, dh, peer, with_y, out);
 }
 
 /* These curves have cofactor 1, so a point on the curve is in the group. */
@@ -320,13 +348,26 @@ static struct dh *dh_alloc(uint16_t group)
 	if (!dh)
 		return NULL;
 	dh->g = g;
-	dh->priv = BN_secure_new();
-	if (!dh->priv) {
-		dh_free(dh);
-		return NULL;
-	}
-	BN_set_flags(dh->priv, BN_FLG_CONSTTIME);
 	return dh;
+}
+
+/* A new private number, random or as given. */
+static bool dh_set_priv_in(bool locked, struct dh *dh, const uint8_t *fixed, size_t len)
+{
+	BN_clear_free(dh->priv);
+	dh->priv = secret_num(locked);
+	if (!dh->priv)
+		return false;
+	BN_set_flags(dh->priv, BN_FLG_CONSTTIME);
+	if (fixed)
+		return BN_bin2bn(fixed, (int)len, dh->priv) && !BN_is_zero(dh->priv);
+	return dh->g->info->kind == GROUP_ECP ? ecp_random(dh->g, dh->priv)
+					      : modp_random(dh->g, dh->priv);
+}
+
+static bool dh_set_priv(struct dh *dh, const uint8_t *fixed, size_t len)
+{
+	return dh_set_priv_in(true, dh, fixed, len) || dh_set_priv_in(false, dh, fixed, len);
 }
 
 static bool dh_make_public(struct dh *dh)
@@ -344,15 +385,9 @@ static bool dh_make_public(struct dh *dh)
 
 static bool dh_make_private(struct dh *dh)
 {
-	switch (dh->g->info->kind) {
-	case GROUP_MODP:
-		return modp_random(dh->g, dh->priv);
-	case GROUP_ECP:
-		return ecp_random(dh->g, dh->priv);
-	case GROUP_CURVE25519:
+	if (dh->g->info->kind == GROUP_CURVE25519)
 		return RAND_priv_bytes(dh->raw_priv, X25519_LEN) == 1;
-	}
-	return false;
+	return dh_set_priv(dh, NULL, 0);
 }
 
 struct dh *dh_new(uint16_t group)
@@ -377,8 +412,7 @@ struct dh *dh_new_fixed(uint16_t group, const uint8_t *priv, size_t len)
 		if (ok)
 			memcpy(dh->raw_priv, priv, len);
 	} else if (ok) {
-		ok = len <= GROUP_MAX_LEN && BN_bin2bn(priv, (int)len, dh->priv) &&
-		     !BN_is_zero(dh->priv);
+		ok = len <= GROUP_MAX_LEN && dh_set_priv(dh, priv, len);
 	}
 	if (!ok || !dh_make_public(dh)) {
 		dh_free(dh);

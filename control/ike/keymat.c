@@ -9,22 +9,55 @@
 #include "des.h"
 #include "secret.h"
 
-#define COUNT(a)      (sizeof(a) / sizeof((a)[0]))
-#define COOKIE(c)     ((struct view){ (c), ISAKMP_COOKIE_LEN })
-#define BYTES(a, len) ((struct view){ (a), (len) })
+#define COUNT(a)       (sizeof(a) / sizeof((a)[0]))
+#define COOKIE(c)      ((struct view){ (c), ISAKMP_COOKIE_LEN })
+#define HMAC_MAX_BLOCK 128 /* of SHA-384 and SHA-512 */
+#define BYTES(a, len)  ((struct view){ (a), (len) })
 
+/* Key to a whole block: padded with zeros, hashed first when it is longer (RFC 2104). */
+static bool hmac_block(EVP_MD_CTX *ctx, const EVP_MD *md, struct view key, uint8_t *block)
+{
+	memset(block, 0, HMAC_MAX_BLOCK);
+	if (key.len <= (size_t)EVP_MD_get_block_size(md)) {
+		if (key.len)
+			memcpy(block, key.p, key.len);
+		return true;
+	}
+	return EVP_DigestInit_ex2(ctx, md, NULL) && EVP_DigestUpdate(ctx, key.p, key.len) &&
+	       EVP_DigestFinal_ex(ctx, block, NULL);
+}
+
+/* out = hash((block ^ pad) | pieces) */
+static bool hmac_half(EVP_MD_CTX *ctx, const EVP_MD *md, const uint8_t *block, uint8_t pad,
+		      const struct view *pieces, unsigned n, uint8_t *out)
+{
+	size_t len = (size_t)EVP_MD_get_block_size(md);
+	uint8_t padded[HMAC_MAX_BLOCK];
+
+	for (size_t i = 0; i < len; i++)
+		padded[i] = block[i] ^ pad;
+	bool ok = EVP_DigestInit_ex2(ctx, md, NULL) && EVP_DigestUpdate(ctx, padded, len);
+	for (unsigned i = 0; i < n && ok; i++)
+		ok = EVP_DigestUpdate(ctx, pieces[i].p, pieces[i].len);
+	secret_wipe(padded, sizeof(padded));
+	return ok && EVP_DigestFinal_ex(ctx, out, NULL);
+}
+
+/* HMAC from the hash: OpenSSL's own copies its key into the locked heap at every call, which is
+ * slower and fails when that heap is full. */
 int ike_prf(enum hash_alg h, struct view key, const struct view *pieces, unsigned n, uint8_t *out)
 {
-	static const uint8_t none[1];
-	const EVP_MAC_CTX *hmac = crypto_hmac(h);
-	EVP_MAC_CTX *ctx = hmac ? EVP_MAC_CTX_dup(hmac) : NULL;
-	size_t len;
-	bool ok = ctx && EVP_MAC_init(ctx, key.len ? key.p : none, key.len, NULL);
+	const EVP_MD *md = crypto_md(h);
+	EVP_MD_CTX *ctx = md ? EVP_MD_CTX_new() : NULL;
+	uint8_t block[HMAC_MAX_BLOCK], inner[HASH_MAX_LEN];
+	const struct view middle = { inner, hash_info(h)->len };
+	bool ok = ctx && hmac_block(ctx, md, key, block) &&
+		  hmac_half(ctx, md, block, 0x36, pieces, n, inner) &&
+		  hmac_half(ctx, md, block, 0x5c, &middle, 1, out);
 
-	for (unsigned i = 0; i < n && ok; i++)
-		ok = EVP_MAC_update(ctx, pieces[i].p, pieces[i].len);
-	ok = ok && EVP_MAC_final(ctx, out, &len, hash_info(h)->len);
-	EVP_MAC_CTX_free(ctx);
+	EVP_MD_CTX_free(ctx);
+	secret_wipe(block, sizeof(block));
+	secret_wipe(inner, sizeof(inner));
 	return ok ? 0 : -EINVAL;
 }
 

@@ -9,6 +9,7 @@
 #include <openssl/evp.h>
 
 #include "dh.h"
+#include "secret.h"
 #include "vectors.h"
 
 static const uint16_t all_groups[] = { 1, 2, 5, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 31 };
@@ -35,6 +36,33 @@ Test(dh, both_sides_agree_in_every_group)
 	cr_assert_null(dh_new(3));
 	cr_assert_null(dh_new(0));
 	dh_free(NULL);
+}
+
+/* Thousands of exchanges must not make the locked heap a limit: fill it, then go on. */
+Test(dh, a_full_locked_heap_stops_nothing)
+{
+	static uint8_t a[256], b[256];
+	static void *held[1024];
+	struct dh *x[64];
+
+	cr_assert(secret_init(65536));
+	for (unsigned i = 0; i < 1024; i++)
+		cr_assert_not_null(held[i] = secret_alloc(256));
+	for (unsigned i = 0; i < 64; i++) {
+		static const uint16_t groups[] = { 2, 14, 19, 24, 31 };
+		x[i] = dh_new(groups[i % 5]);
+		cr_assert_not_null(x[i], "exchange %u", i);
+	}
+	for (unsigned i = 0; i + 5 < 64; i++) {
+		const struct group_info *g = group_info(dh_group(x[i]));
+		cr_assert_eq(dh_shared(x[i], dh_public(x[i + 5]), g->public_len, a), 0);
+		cr_assert_eq(dh_shared(x[i + 5], dh_public(x[i]), g->public_len, b), 0);
+		cr_assert_arr_eq(a, b, g->shared_len);
+	}
+	for (unsigned i = 0; i < 64; i++)
+		dh_free(x[i]);
+	for (unsigned i = 0; i < 1024; i++)
+		secret_free(held[i], 256);
 }
 
 /* The prime of a group, not taken from the code under test. */
