@@ -88,14 +88,15 @@ bool child_has_work(struct child *child)
 
 void child_negotiate(struct child *child, struct isakmp_sa *sa)
 {
+	uint64_t now = ike_now(child->ike);
 	struct pair *due;
 
+	/* one that failed at once has set the time of the next try */
 	for (unsigned i = 0; i < child_pairs(child) && child_wants(child); i++)
-		if (child_missing(child, i) && quick_mode_start(sa, child, i, 0) != 0)
-			break;
-	while ((due = child_due(child)))
-		if (quick_mode_start(sa, child, due->idx, due->ref.spi) != 0)
-			break;
+		if (child_missing(child, i) && child->retry_at <= now)
+			quick_mode_start(sa, child, i, 0);
+	while (child->retry_at <= now && (due = child_due(child)))
+		quick_mode_start(sa, child, due->idx, due->ref.spi);
 }
 
 void child_failed(struct child *child)

@@ -119,10 +119,8 @@ static void input_first(struct ike *ike, struct inmsg *m)
 		return;
 	}
 	/* before anything is parsed: a flood costs no more than this */
-	if (half_open_full(ike, &m->path->remote)) {
-		ike->totals.half_open_refused++;
+	if (half_open_full(ike, &m->path->remote))
 		return;
-	}
 	peer = peer_by_path(ike, m->path);
 	if (peer && !peer->down) {
 		main_mode_respond(ike, peer, m);

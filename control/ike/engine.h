@@ -30,6 +30,7 @@
 #define SETTLE_US	   (8 * SECOND) /* pairs made closer together than that are a collision */
 #define RETRY_MAX_S	   64		/* the longest back-off of a connection that must be up */
 #define BLIND_REPEATS	   2		/* a DELETE is not acknowledged: it is said three times */
+#define HALF_OPEN_YIELD_US SECOND	/* a first message without a second keeps its place that long */
 #define KEEPALIVE_US	   (20 * SECOND)
 #define BAD_SPI_US	   (5 * SECOND) /* one reaction to unknown SPIs a peer in that time */
 #define MSGIDS_MAX	   8192		/* used under one ISAKMP SA; then it is replaced */
@@ -259,9 +260,12 @@ const char *esp_offer_text(const struct ike_child_cfg *cfg, char *buf, size_t si
 
 /* ------------------------------------------------------------------------ peer.c ------------ */
 struct peer *peer_find(struct ike *ike, const char *name);
-/* The connection for a path: exact addresses first, then any. skip: start behind that one. */
+/* The connection for a path: exact addresses first, then any; one that is down by command only where
+ * no other has the same claim. */
 struct peer *peer_by_path(struct ike *ike, const struct ike_path *path);
 bool peer_accepts(const struct peer *peer, const struct ike_path *path);
+/* Takes whoever knows the secret: any address, and no identity configured. */
+bool peer_is_open(const struct peer *peer);
 struct ike_id peer_local_id(const struct peer *peer, const struct ike_path *path);
 struct ike_id peer_remote_id(const struct peer *peer, const struct ike_path *path);
 bool peer_may_initiate(const struct peer *peer);
@@ -329,6 +333,8 @@ struct isakmp_sa *sa_find(struct ike *ike, const uint8_t *icookie, const uint8_t
 /* A first message's: responder SAs from that source with that initiator cookie. */
 struct isakmp_sa *sa_find_first(struct ike *ike, const uint8_t *icookie,
 				const struct ike_path *path);
+/* No place for another first message from there. Where it is full, the oldest that never went on makes
+ * room; either way somebody is refused, and counted. */
 bool half_open_full(struct ike *ike, const struct ip_addr *source);
 void sa_retire(struct isakmp_sa *sa, uint64_t grace_us); /* a newer one took over */
 bool sa_usable(const struct isakmp_sa *sa); /* for new Quick Modes and Informationals */
@@ -354,8 +360,9 @@ void job_free(struct ike *ike, struct job *job);
 /* ------------------------------------------------------------------------ the exchanges ----- */
 int main_mode_start(struct peer *peer);
 void main_mode_respond(struct ike *ike, struct peer *peer, struct inmsg *m);
-int quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx,
-		     uint32_t replaces);
+/* What fails is told by child_failed(). */
+void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx,
+		      uint32_t replaces);
 void quick_mode_installed(struct exchange *x);
 void quick_mode_respond(struct isakmp_sa *sa, struct inmsg *m);
 /* A peer refused with a notify: the Quick Mode that it means ends. */

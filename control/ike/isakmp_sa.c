@@ -88,16 +88,39 @@ struct isakmp_sa *sa_find_first(struct ike *ike, const uint8_t *icookie,
 	return NULL;
 }
 
+/* Whoever forged its source never saw our cookie, so its exchange stands at message 3 for ever. */
+static bool half_open_idle(struct isakmp_sa *sa, uint64_t now)
+{
+	struct exchange *x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
+
+	return x && !x->busy && x->step == 1 && sa->created_us + HALF_OPEN_YIELD_US <= now;
+}
+
 bool half_open_full(struct ike *ike, const struct ip_addr *source)
 {
-	struct isakmp_sa *sa;
+	struct isakmp_sa *sa, *idle = NULL, *idle_same = NULL; /* the oldest of each */
 	unsigned all = 0, same = 0;
+	uint64_t now = ike_now(ike);
 
 	LIST_FOREACH(sa, &ike->half_open, half_link) {
+		bool ours = ip_addr_equal(&sa->path.remote, source);
 		all++;
-		same += ip_addr_equal(&sa->path.remote, source);
+		same += ours;
+		if (!half_open_idle(sa, now))
+			continue;
+		idle = sa;
+		if (ours)
+			idle_same = sa;
 	}
-	return all >= ike->limits.half_open_max || same >= ike->limits.half_open_per_source;
+	if (same >= ike->limits.half_open_per_source)
+		idle = idle_same;
+	else if (all < ike->limits.half_open_max)
+		return false;
+	ike->totals.half_open_refused++;
+	if (!idle)
+		return true;
+	sa_kill(idle); /* makes room */
+	return false;
 }
 
 static void sa_not_half_open(struct isakmp_sa *sa)

@@ -143,14 +143,16 @@ failed:
 	qm_no_memory(x);
 }
 
-int quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx,
-		     uint32_t replaces)
+void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx,
+		      uint32_t replaces)
 {
 	uint32_t msgid = sa_msgid_new(sa);
 	struct exchange *x = msgid ? exchange_new(sa, EXCH_QUICK, true, msgid) : NULL;
 
-	if (!x)
-		return -ENOMEM;
+	if (!x) {
+		child_failed(child); /* so that it is tried again */
+		return;
+	}
 	x->qm.child = child;
 	x->qm.idx = idx;
 	x->qm.replaces = replaces;
@@ -158,7 +160,7 @@ int quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx,
 	x->qm.pair = pair_new(child, idx, true, x);
 	if (!x->qm.pair) {
 		qm_no_memory(x);
-		return -ENOMEM;
+		return;
 	}
 	ike_note(x->ike, sa->peer, sa, "Quick Mode for %s begins%s", child->cfg.name,
 		 replaces ? " (rekey)" : "");
@@ -166,7 +168,6 @@ int quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx,
 		qm_send_1(x, 0);
 	else if (job_start(x, x->qm.group, qm_send_1) != 0)
 		qm_no_memory(x);
-	return 0;
 }
 
 static int qm_send_2(struct exchange *x)

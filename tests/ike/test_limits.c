@@ -1,0 +1,94 @@
+/* What an attacker, or a random source that fails, can make the engine do. */
+#include <errno.h>
+
+#include "two_nodes.h"
+
+struct first {
+	uint8_t msg[2048];
+	size_t len;
+	struct ike_path path;
+};
+
+/* Keeps node 1's first message, and loses it. */
+static bool keep_first(void *ctx, unsigned from, struct ike_path *path, uint8_t *msg, size_t *len)
+{
+	struct first *f = ctx;
+
+	if (from != 1 || f->len || *len > sizeof(f->msg))
+		return true;
+	memcpy(f->msg, msg, *len);
+	f->len = *len;
+	f->path = path_back(path);
+	return false;
+}
+
+/* Somebody who cannot see our answers sends first messages in the name of a peer: those that never go
+ * on must make room for the one that does. */
+Test(limits, forged_first_messages_do_not_lock_a_peer_out)
+{
+	struct sim *s = two_nodes();
+	struct first f = { .len = 0 };
+	struct ike_totals t;
+
+	sim_peer_cfg(s, 0, 1)->initiate = false;
+	sim_set_tap(s, keep_first, &f);
+	sim_start(s);
+	sim_run(s, SEC / 2);
+	cr_assert_gt(f.len, 0);
+	uint8_t real = f.msg[0];
+	for (unsigned i = 0; i < 16; i++) {
+		f.msg[0] = (uint8_t)(real + 1 + i);
+		ike_input(sim_engine(s, 0), &f.path, f.msg, f.len);
+	}
+	ike_totals(sim_engine(s, 0), &t);
+	cr_expect_eq(t.half_open, 16);
+	sim_run(s, 8 * SEC);
+	cr_expect_not_null(node_sa(s, 0));
+	ike_totals(sim_engine(s, 0), &t);
+	cr_expect_leq(t.half_open, 16);
+	sim_run(s, 40 * SEC);
+	must_be_up(s);
+	two_nodes_end(s);
+}
+
+static size_t no_random_of; /* bytes asked for; 0: of any number */
+static int (*true_random)(void *, void *, size_t);
+
+static int no_random(void *ctx, void *buf, size_t len)
+{
+	return no_random_of && len != no_random_of ? true_random(ctx, buf, len) : -EIO;
+}
+
+/* The random source fails for a while, as a whole or for nonces: the engine must try again later, not
+ * at once for ever, and not never. */
+static void random_fails(size_t of)
+{
+	struct sim *s = two_nodes();
+	struct ike *ike = sim_engine(s, 1);
+	struct ike_totals t;
+
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	cr_assert_eq(ike_rekey(ike, "node0/net0"), 0);
+	no_random_of = of;
+	true_random = ike->ops.random;
+	ike->ops.random = no_random;
+	sim_run(s, 5 * SEC);
+	ike->ops.random = true_random;
+	sim_run(s, 60 * SEC);
+	must_be_up(s);
+	ike_totals(ike, &t);
+	cr_expect_eq(t.rekeys_phase2, 1);
+	two_nodes_end(s);
+}
+
+Test(limits, without_randomness_a_rekey_waits, .timeout = 20)
+{
+	random_fails(0);
+}
+
+Test(limits, without_a_nonce_a_rekey_waits, .timeout = 20)
+{
+	random_fails(IKE_NONCE_OURS);
+}
