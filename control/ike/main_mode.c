@@ -331,24 +331,41 @@ int mm_verify_auth(struct exchange *x, const struct inmsg *m)
 	return -EBADMSG;
 }
 
-/* The identity that was proved must be the one configured; where several connections share the
- * address and the secret, it says which of them this is. */
-static bool mm_identify(struct exchange *x, const struct ike_id *id)
+static bool same_secret(const struct peer *a, const struct peer *b)
 {
-	struct isakmp_sa *sa = x->sa;
-	struct peer *p, *was = sa->peer;
-	struct ike_id want = peer_remote_id(was, &sa->path);
+	return a->cfg.psk_len == b->cfg.psk_len &&
+	       secret_equal(a->cfg.psk, b->cfg.psk, a->cfg.psk_len);
+}
 
-	if (ike_id_equal(&want, id))
-		return true;
-	TAILQ_FOREACH(p, &x->ike->peers, link) {
-		struct ike_id other = peer_remote_id(p, &sa->path);
+/* The connection that an identity means, of those that share addresses and secret with `was`: by
+ * identity first, then one that takes any. NULL: none. */
+static struct peer *mm_find_peer(struct isakmp_sa *sa, struct peer *was, const struct ike_id *id)
+{
+	struct ike_id want = peer_remote_id(was, &sa->path);
+	struct peer *p, *open = peer_is_open(was) ? was : NULL;
+
+	if (ike_id_equal(&want, id) && (!open || sa->initiator))
+		return was;
+	TAILQ_FOREACH(p, &sa->ike->peers, link) {
 		if (sa->initiator || p == was || p->dead || !peer_accepts(p, &sa->path) ||
-		    !ike_id_equal(&other, id) || p->cfg.psk_len != was->cfg.psk_len ||
-		    !secret_equal(p->cfg.psk, was->cfg.psk, p->cfg.psk_len))
+		    !same_secret(p, was))
 			continue;
-		sa_move(sa, p);
-		return true;
+		want = peer_remote_id(p, &sa->path);
+		if (!peer_is_open(p) && ike_id_equal(&want, id))
+			return p;
+		if (!open && peer_is_open(p))
+			open = p;
+	}
+	return open;
+}
+
+static bool peer_allows(const struct peer *p, const struct ike_transform *t)
+{
+	for (unsigned i = 0; i < p->cfg.n_ike; i++) {
+		const struct ike_transform *o = &p->cfg.ike[i];
+		if (o->encr == t->encr && o->key_bits == t->key_bits && o->hash == t->hash &&
+		    o->group == t->group)
+			return true;
 	}
 	return false;
 }
@@ -363,6 +380,37 @@ static void mm_wrong_identity(struct exchange *x, const struct ike_id *got)
 		      x->sa->peer->cfg.name, ike_id_type_name(want.type),
 		      ike_id_str(&want, a, sizeof(a)), ike_id_type_name(got->type),
 		      ike_id_str(got, b, sizeof(b)));
+}
+
+/* The identity that was proved must be the one configured; where several connections share the
+ * address and the secret, it says which of them this is, and that one decides whether it wants it.
+ * Returns false after failing the exchange. */
+static bool mm_identify(struct exchange *x, const struct ike_id *id)
+{
+	struct isakmp_sa *sa = x->sa;
+	struct peer *was = sa->peer, *p = mm_find_peer(sa, was, id);
+	char t[TRANSFORM_STR_LEN];
+
+	if (!p) {
+		mm_wrong_identity(x, id);
+		return false;
+	}
+	if (p == was)
+		return true;
+	sa_move(sa, p);
+	if (p->down) {
+		exchange_fail(x, N_AUTHENTICATION_FAILED, "Main Mode of %s refused: down by command",
+			      p->cfg.name);
+		return false;
+	}
+	if (!peer_allows(p, &sa->t)) {
+		exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
+			      "Main Mode of %s refused: %s is not among its proposals (chosen for %s, "
+			      "which has the same addresses)",
+			      p->cfg.name, ike_transform_str(&sa->t, t, sizeof(t)), was->cfg.name);
+		return false;
+	}
+	return true;
 }
 
 static bool says_initial_contact(const struct inmsg *m)
@@ -383,10 +431,8 @@ static bool mm_authenticated(struct exchange *x, const struct inmsg *m)
 	struct ike_id id;
 
 	ike_id_parse(need(m, PL_ID)->body, &id); /* verified before */
-	if (!mm_identify(x, &id)) {
-		mm_wrong_identity(x, &id);
+	if (!mm_identify(x, &id))
 		return false;
-	}
 	sa->remote_id = id;
 	if (says_initial_contact(m)) {
 		ike_note(x->ike, sa->peer, sa, "%s has started anew (INITIAL-CONTACT)",

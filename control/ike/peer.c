@@ -22,19 +22,29 @@ bool peer_accepts(const struct peer *p, const struct ike_path *path)
 	       (p->cfg.remote.family == IP_NONE || ip_addr_equal(&p->cfg.remote, &path->remote));
 }
 
+bool peer_is_open(const struct peer *p)
+{
+	return p->cfg.remote.family == IP_NONE && !p->cfg.remote_id.type;
+}
+
+static unsigned path_rank(const struct peer *p)
+{
+	return (p->cfg.remote.family != IP_NONE ? 2 : 0) + !p->down;
+}
+
 struct peer *peer_by_path(struct ike *ike, const struct ike_path *path)
 {
-	struct peer *p, *any = NULL;
+	struct peer *p, *best = NULL;
 
 	TAILQ_FOREACH(p, &ike->peers, link) {
 		if (p->dead || !peer_accepts(p, path))
 			continue;
-		if (p->cfg.remote.family != IP_NONE)
-			return p;
-		if (!any)
-			any = p;
+		if (!best || path_rank(p) > path_rank(best))
+			best = p;
+		if (path_rank(best) == 3)
+			break;
 	}
-	return any;
+	return best;
 }
 
 struct ike_id peer_local_id(const struct peer *p, const struct ike_path *path)
