@@ -27,6 +27,7 @@
 #define REPLIES_MAX	   12		/* repeats of a stored reply to duplicates */
 #define LINGER_US	   (70 * SECOND) /* a finished exchange still knows duplicates that long */
 #define GRACE_US	   (10 * SECOND) /* an SA that was replaced lives on that long */
+#define TOLD_US		   (5 * SECOND) /* after the DELETE of an old pair its inbound side stays so long */
 #define SETTLE_US	   (8 * SECOND) /* pairs made closer together than that are a collision */
 #define RETRY_MAX_S	   64		/* the longest back-off of a connection that must be up */
 #define BLIND_REPEATS	   2		/* a DELETE is not acknowledged: it is said three times */
@@ -127,7 +128,7 @@ struct pair { /* one SA pair, from its reservation to its end */
 	bool dead, initiator, in_set, out_set;
 	bool rekey_due;	    /* soft limit reached, or asked for */
 	bool redundant;	    /* made at the same time as a better one: keys kept, never sent with */
-	bool rekeyed;	    /* a successor stands */
+	bool told;	    /* old, and the peer was sent a DELETE for it */
 	struct sa_ref ref;
 	uint32_t spi_out;
 	struct esp_transform t;

@@ -23,8 +23,17 @@ static void pair_soft(void *arg)
 static void pair_end(void *arg)
 {
 	struct pair *pair = arg;
+	struct isakmp_sa *sa = peer_sa(pair->child->peer);
 
-	pair_delete(pair, true, pair->end_why);
+	/* The peer may have kept this one and not its successor: it learns otherwise from the DELETE,
+	 * and until then its packets are still taken. */
+	if (pair->state == PAIR_OLD && !pair->told && sa) {
+		pair->told = true;
+		info_delete_pair(sa, pair);
+		timer_set(&pair->ike->timers, &pair->end, ike_now(pair->ike) + TOLD_US);
+		return;
+	}
+	pair_delete(pair, !pair->told, pair->end_why);
 }
 
 struct pair *pair_new(struct child *child, unsigned idx, bool initiator, struct exchange *x)

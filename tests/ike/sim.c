@@ -363,7 +363,7 @@ static void traffic_policy(struct sim_node *n, unsigned policy)
 	struct sim_node *to;
 
 	if (n->current[policy] == 0) {
-		if (n->was_up[policy] && s->faults == 0 && s->cfg.faults == 0)
+		if (n->was_up[policy] && !(s->cfg.faults & (SIM_LOSS | SIM_RESTART)))
 			violated(s, "node %u has no outbound SA for policy %u any more", n->idx,
 				 policy);
 		ike_acquire(n->ike, policy);
@@ -379,7 +379,7 @@ static void traffic_policy(struct sim_node *n, unsigned policy)
 	e->spi = out->p.spi;
 	memcpy(e->key, out->p.key, sizeof(e->key));
 	memcpy(e->auth, out->p.auth, sizeof(e->auth));
-	e->clean = s->cfg.faults == 0;
+	e->clean = !(s->cfg.faults & (SIM_LOSS | SIM_RESTART));
 	s->totals.packets++;
 }
 

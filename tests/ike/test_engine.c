@@ -18,7 +18,7 @@ static struct sim *two_nodes(unsigned faults, const char *psk0, const char *psk1
 			       .job_max_us = 1000, .install_max_us = 1000,
 			       .psk = { psk0, psk1 } };
 	/* the faults are off, but lost packets are no violation here */
-	cfg.faults = SIM_DUP | faults;
+	cfg.faults = SIM_LOSS | faults;
 	struct sim *s = sim_new(&cfg);
 	sim_set_faults(s, 0);
 	for (unsigned i = 0; i < 2; i++) {
