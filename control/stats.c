@@ -178,7 +178,9 @@ int stats_write(const char *file, const json_t *doc)
 		free(text);
 		return -ENOMEM;
 	}
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	/* a file of our own, even where others may write: nothing that lies there is followed */
+	unlink(tmp);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
 	rc = fd < 0 ? -errno : write_all(fd, text, strlen(text));
 	if (fd >= 0 && close(fd) != 0 && rc == 0)
 		rc = -errno;

@@ -144,3 +144,29 @@ Test(stats, file_is_replaced_whole)
 	unlink(file);
 	rmdir(dir);
 }
+
+/* The file may be in a directory where others write: what they put in our way is not followed. */
+Test(stats, no_link_is_followed)
+{
+	char dir[] = "/tmp/shrike-test-XXXXXX", file[64], tmp[80], victim[64], text[8] = "";
+	json_t *doc = stats_build(&source);
+
+	cr_assert_not_null(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/stats.json", dir);
+	snprintf(tmp, sizeof(tmp), "%s.tmp", file);
+	snprintf(victim, sizeof(victim), "%s/victim", dir);
+	FILE *f = fopen(victim, "w");
+	cr_assert(f && fputs("precious", f) >= 0 && fclose(f) == 0);
+	cr_assert_eq(symlink(victim, tmp), 0);
+	cr_expect_eq(stats_write(file, doc), 0);
+	f = fopen(victim, "r");
+	cr_assert(f && fread(text, 1, sizeof(text), f) == sizeof(text));
+	cr_expect_arr_eq(text, "precious", sizeof(text));
+	fclose(f);
+	struct stat st;
+	cr_expect(lstat(file, &st) == 0 && S_ISREG(st.st_mode));
+	json_decref(doc);
+	unlink(file);
+	unlink(victim);
+	rmdir(dir);
+}
