@@ -248,21 +248,18 @@ void ike_bad_spi(struct ike *ike, const struct ip_addr *remote, uint32_t spi)
 
 	TAILQ_FOREACH(p, &ike->peers, link) {
 		sa = peer_sa(p);
-		if (p->dead || !ip_addr_equal(sa ? &sa->path.remote : &p->cfg.remote, remote))
-			continue;
-		if (now < p->bad_spi_at || ike->closing)
-			return;
-		p->bad_spi_at = now + BAD_SPI_US;
-		if (sa) {
-			info_notify(sa, PROTO_ESP, N_INVALID_SPI, raw, sizeof(raw), raw,
-				    sizeof(raw));
-		} else if (!p->down) {
-			ike_note(ike, p, NULL, "%s uses SPI %08x, which we do not have",
-				 p->cfg.name, spi);
-			p->want_phase1 = true;
-			peer_kick(p);
-		}
+		if (!p->dead && ip_addr_equal(sa ? &sa->path.remote : &p->cfg.remote, remote))
+			break;
+	}
+	if (!p || ike->closing || p->down || now < p->bad_spi_at)
 		return;
+	p->bad_spi_at = now + BAD_SPI_US;
+	if (sa) {
+		info_notify(sa, PROTO_ESP, N_INVALID_SPI, raw, sizeof(raw), raw, sizeof(raw));
+	} else {
+		ike_note(ike, p, NULL, "%s uses SPI %08x, which we do not have", p->cfg.name, spi);
+		p->want_phase1 = true;
+		peer_kick(p);
 	}
 	engine_reap(ike);
 }

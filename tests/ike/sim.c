@@ -22,6 +22,7 @@ struct sim_node {
 	struct ike *ike;
 	uint64_t rng;
 	struct ip_addr addr, outside; /* outside: as others see it */
+	uint16_t nat_base;	      /* what its NAT adds to its ports */
 	struct ike_peer_cfg peers[SIM_MAX_NODES];
 	struct sink_sa sas[SIM_MAX_SAS];
 	struct sa_ref reserved[SIM_MAX_SAS];
@@ -204,11 +205,12 @@ static bool route(struct sim_node *from, const struct ike_path *path, struct sim
 				   .local_port = path->remote_port,
 				   .remote_port = path->local_port };
 	if (behind_nat(from))
-		seen->remote_port = (uint16_t)(path->local_port + 20000);
+		seen->remote_port = (uint16_t)(path->local_port + from->nat_base);
 	if (behind_nat(*to)) {
-		if (path->remote_port < 20000)
+		uint16_t inside = (uint16_t)(path->remote_port - (*to)->nat_base);
+		if (inside != 500 && inside != 4500)
 			return false; /* nobody has opened that port from the inside */
-		seen->local_port = (uint16_t)(path->remote_port - 20000);
+		seen->local_port = inside;
 	}
 	return true;
 }
@@ -483,6 +485,11 @@ void sim_restart(struct sim *s, unsigned node)
 	memset(n->was_up, 0, sizeof(n->was_up));
 	node_boot(n);
 	node_configure(n);
+}
+
+void sim_rebind(struct sim *s, unsigned node)
+{
+	s->nodes[node].nat_base += 1000;
 }
 
 static void chaos(struct sim *s)
@@ -762,6 +769,7 @@ struct sim *sim_new(const struct sim_cfg *cfg)
 		n->sim = s;
 		n->idx = i;
 		n->rng = next64(&s->rng);
+		n->nat_base = 20000;
 		n->addr = n->outside = ip_addr_v4(0xc0000201u + i);
 		if (i > 0 && (cfg->faults & SIM_NAT))
 			n->addr = ip_addr_v4(0xc0a80001u + (i << 8));

@@ -53,6 +53,7 @@ struct ike *sim_engine(struct sim *sim, unsigned node);
 struct ike_peer_cfg *sim_peer_cfg(struct sim *sim, unsigned node, unsigned peer);
 void sim_start(struct sim *sim); /* hands all configurations to the engines */
 void sim_restart(struct sim *sim, unsigned node);
+void sim_rebind(struct sim *sim, unsigned node); /* its NAT forgets its ports and takes others */
 void sim_run(struct sim *sim, uint64_t us); /* virtual time passes */
 uint64_t sim_now(const struct sim *sim);
 void sim_set_faults(struct sim *sim, unsigned faults);

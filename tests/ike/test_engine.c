@@ -741,6 +741,34 @@ Test(nat, floats_to_4500)
 	finish(s);
 }
 
+static void child_port(void *ctx, const struct ike_child_info *i)
+{
+	if (i->current)
+		*(uint16_t *)ctx = i->path.remote_port;
+}
+
+Test(nat, a_new_mapping_is_followed)
+{
+	struct sim_cfg cfg = sim_cfg_from_seed(3);
+	uint16_t port = 0;
+
+	cfg.nodes = 2;
+	cfg.faults = SIM_NAT;
+	struct sim *s = sim_new(&cfg);
+	sim_peer_cfg(s, 1, 0)->dpd_s = 10;
+	sim_peer_cfg(s, 1, 0)->n_children = sim_peer_cfg(s, 0, 1)->n_children = 1;
+	sim_start(s);
+	sim_run(s, 10 * SEC);
+	ike_child_foreach(sim_engine(s, 0), child_port, &port);
+	cr_expect_eq(port, 24500);
+	sim_rebind(s, 1);
+	sim_run(s, 20 * SEC); /* a probe from inside shows the new port */
+	cr_expect_eq(peer_sa(peer_find(sim_engine(s, 0), "node1"))->path.remote_port, 25500);
+	ike_child_foreach(sim_engine(s, 0), child_port, &port);
+	cr_expect_eq(port, 25500, "the SA pair still goes to port %u", port);
+	finish(s);
+}
+
 Test(nat, encapsulation_can_be_forced)
 {
 	for (unsigned who = 0; who < 2; who++) {
