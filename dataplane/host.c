@@ -68,6 +68,13 @@ static void ip4_header_write(struct dp *dp, uint8_t *ip, unsigned total, uint8_t
 
 /* ------------------------------------------------------------------------- ICMP ------------- */
 
+/* An answer quotes what it answers: after a protected packet only policies that protect let it out,
+ * see stage_spd(). */
+static uint8_t answer_flags(const struct pkt_meta *question)
+{
+	return (uint8_t)(PKT_LOCAL_OUT | (question->flags & PKT_FROM_ESP));
+}
+
 /* RFC 1122 section 3.2.2.6. The request becomes its own answer. */
 static void echo_answer(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 {
@@ -97,7 +104,7 @@ static void echo_answer(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 	memcpy(icmp + ICMP_SUM, &sum, 2);
 	sum = (uint16_t)~sum_fold(sum_add(0, icmp, len - ihl));
 	memcpy(icmp + ICMP_SUM, &sum, 2);
-	*pkt_meta(pkt) = (struct pkt_meta){ .flags = PKT_LOCAL_OUT };
+	*pkt_meta(pkt) = (struct pkt_meta){ .flags = answer_flags(pkt_meta(pkt)) };
 	host_inject(w, pkt);
 }
 
@@ -117,15 +124,29 @@ static bool error_may_answer(const uint8_t *ip, unsigned len)
 	return type == ICMP_ECHO || type == ICMP_ECHO_REPLY || type >= 13;
 }
 
+static bool icmp_is_protected(const struct dp *dp, uint32_t src, uint32_t dst)
+{
+	struct spd_key key = { .proto = PROTO_ICMP,
+			       .local = rte_cpu_to_be_32(src),
+			       .remote = rte_cpu_to_be_32(dst) };
+	uint32_t match;
+
+	spd_lookup(dp->spd, &key, &match, 1);
+	return match && match != SPD_UNKNOWN && dp->spd->rule[match - 1].action == POLICY_PROTECT;
+}
+
 /* The address that speaks for us: on the link that the packet came from. What came out of an SA is
- * answered from the protected side, so that the answer goes back through the SA. */
+ * answered from an address of ours from which the answer goes back through an SA; where we have
+ * none (0), its sender hears nothing. */
 static uint32_t error_source(const struct dp *dp, const struct pkt_meta *meta, const uint8_t *ip)
 {
-	uint8_t port = meta->port;
-
-	if (meta->flags & PKT_FROM_ESP)
-		port = fib_lookup(dp->fib, load_be32(ip + IP4_DST))->port;
-	return dp->port[port].n_addrs ? dp->port[port].addr[0] : 0;
+	if (!(meta->flags & PKT_FROM_ESP))
+		return dp->port[meta->port].n_addrs ? dp->port[meta->port].addr[0] : 0;
+	for (unsigned i = 0; i < dp->n_ports; i++)
+		for (unsigned j = 0; j < dp->port[i].n_addrs; j++)
+			if (icmp_is_protected(dp, dp->port[i].addr[j], load_be32(ip + IP4_SRC)))
+				return dp->port[i].addr[j];
+	return 0;
 }
 
 /* The drop was counted by the worker. */
@@ -160,7 +181,7 @@ static void error_send(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 	memcpy(icmp + ICMP_LEN, old, quote);
 	sum = (uint16_t)~sum_fold(sum_add(0, icmp, ICMP_LEN + quote));
 	memcpy(icmp + ICMP_SUM, &sum, 2);
-	*pkt_meta(out) = (struct pkt_meta){ .flags = PKT_LOCAL_OUT };
+	*pkt_meta(out) = (struct pkt_meta){ .flags = answer_flags(meta) };
 	host_inject(w, out);
 done:
 	rte_pktmbuf_free(pkt);

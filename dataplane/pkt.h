@@ -9,7 +9,8 @@
 enum pkt_flags {
 	PKT_UDP_ENCAP = 1 << 0,	 /* ESP inside UDP */
 	PKT_FROM_ESP = 1 << 1,	 /* came out of an SA: the inner policy check is done */
-	PKT_LOCAL_OUT = 1 << 2,	 /* made by this gateway (control, ESP): no TTL decrement */
+	PKT_LOCAL_OUT = 1 << 2,	 /* made by this gateway (control, ESP): no TTL decrement; with
+				  * PKT_FROM_ESP: answers what came protected, leaves only protected */
 	PKT_PROTECTED = 1 << 3,	 /* esp_out made it: the outer packet needs no policy */
 	PKT_TO_ENCRYPT = 1 << 4, /* on a hand-over ring: to encrypt; slot holds the pair's SPI */
 	PKT_FRAME = 1 << 5,	 /* data starts at the Ethernet header. Punted: ARP. Injected or

@@ -77,6 +77,14 @@ discard:
 	return false;
 }
 
+/* Made here about a packet that came protected, whose bytes it quotes. */
+static bool answers_protected(struct rte_mbuf *pkt)
+{
+	const uint8_t both = PKT_FROM_ESP | PKT_LOCAL_OUT;
+
+	return (pkt_meta(pkt)->flags & both) == both;
+}
+
 uint16_t stage_spd(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct rte_mbuf **out,
 		   uint16_t *n_out)
 {
@@ -103,7 +111,7 @@ uint16_t stage_spd(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct 
 			pkts[i] = NULL;
 		} else if (!(pkt_meta(pkt)->flags & (PKT_FROM_ESP | PKT_LOCAL_OUT))) {
 			clear[n_clear++] = i;
-		} else if (match[i] == SPD_UNKNOWN) {
+		} else if (match[i] == SPD_UNKNOWN || answers_protected(pkt)) {
 			pkt_drop(lc, pkt, DROP_spd_discard);
 			pkts[i] = NULL;
 		}

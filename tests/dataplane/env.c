@@ -251,6 +251,7 @@ struct dp *env_dp(struct lcore *lc)
 	env_port(&dp->port[1], lc, 1, LAN_ADDR);
 	check(routes_init(dp, &cfg, why, sizeof(why)) == 0, why);
 	dp->fib = fib_snapshot(dp);
+	dp->spd = lc->spd;
 	check(dp->fib && host_init(dp) == 0, "no routes");
 	return dp;
 }
