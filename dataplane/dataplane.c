@@ -262,6 +262,8 @@ int dp_start(const struct dp_cfg *cfg, const struct dp_callbacks *cb, struct dp 
 		return no_memory(why, why_size, "the data plane");
 	dp->cb = *cb;
 	dp->n_ports = cfg->n_ports;
+	for (unsigned i = 0; i < dp->n_ports; i++)
+		dp->port[i].dev = RTE_MAX_ETHPORTS; /* none yet, for dp_stop() */
 	dp->n_workers = cfg->n_workers;
 	dp->sa_slots = cfg->sa_slots ? cfg->sa_slots : 4096;
 	dp->spi = (struct spi_layout){ .slot_bits = (uint8_t)rte_log2_u32(dp->sa_slots),

@@ -23,7 +23,7 @@
 struct port {
 	char name[DP_NAME_LEN];
 	char dev_name[64];
-	bool probed, started;
+	bool started;
 	uint16_t dev; /* DPDK port id */
 	uint16_t n_rxq, n_txq, mtu;
 	uint8_t mac[6];

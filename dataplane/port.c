@@ -35,9 +35,11 @@ static bool device_probe(struct port *port, const char *device, unsigned n_worke
 			snprintf(args + strlen(args), sizeof(args) - strlen(args), ",qpairs=%u",
 				 n_workers);
 		rc = rte_dev_probe(args);
-		if (rc)
-			return fail(why, why_size, port, "the device cannot be opened", rc);
-		port->probed = true;
+		if (rc) { /* drivers return -1 for everything, and print more */
+			snprintf(why, why_size, "port %s: DPDK cannot open %s; its own line above says more",
+				 port->name, args);
+			return false;
+		}
 	}
 	rc = rte_eth_dev_get_port_by_name(port->dev_name, &port->dev);
 	if (rc)
@@ -113,7 +115,6 @@ int port_open(struct port *port, const struct dp_port_cfg *cfg, unsigned n_worke
 
 	snprintf(port->name, sizeof(port->name), "%s", cfg->name);
 	port->mtu = cfg->mtu ? cfg->mtu : RTE_ETHER_MTU;
-	port->dev = RTE_MAX_ETHPORTS;
 	if (!addresses_set(port, cfg, why, why_size) ||
 	    !device_probe(port, cfg->device, n_workers, why, why_size) ||
 	    !device_configure(port, n_workers, why, why_size) ||

@@ -3,7 +3,9 @@
  * Input: one byte (bit 0: port of arrival, bit 1: the frame comes in two segments, bit 2: as if it
  * came out of an SA, bit 3: time passes, bit 4: leave the IPv4 checksum as it is, which otherwise is
  * repaired, so that mutations get further), then the frame. Its bytes lie in heap blocks of exactly
- * their size, so that AddressSanitizer sees a read past a segment. */
+ * their size, so that AddressSanitizer sees a read past a segment.
+ *
+ * Packets wait for neighbours from one input to the next: libFuzzer needs -detect_leaks=0. */
 #include <stdlib.h>
 
 #include "env.h"
