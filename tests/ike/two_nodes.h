@@ -12,11 +12,12 @@
 
 #define SEC 1000000ull
 
-static inline struct sim *two_nodes(void)
+static inline struct sim *nodes_with(unsigned faults, const char *psk0, const char *psk1)
 {
-	/* SIM_DUP is off below; it says that lost packets are no violation here */
-	struct sim_cfg cfg = { .seed = 4, .nodes = 2, .faults = SIM_DUP, .delay_min_us = 1000,
-			       .delay_max_us = 5000, .job_max_us = 1000, .install_max_us = 1000 };
+	/* SIM_LOSS is off below; it says that lost packets are no violation here */
+	struct sim_cfg cfg = { .seed = 4, .nodes = 2, .faults = SIM_LOSS | faults,
+			       .delay_min_us = 1000, .delay_max_us = 5000, .job_max_us = 1000,
+			       .install_max_us = 1000, .psk = { psk0, psk1 } };
 	struct sim *s = sim_new(&cfg);
 
 	sim_set_faults(s, 0);
@@ -31,6 +32,11 @@ static inline struct sim *two_nodes(void)
 		p->children[0].esp[0].group = 0;
 	}
 	return s;
+}
+
+static inline struct sim *two_nodes(void)
+{
+	return nodes_with(0, NULL, NULL);
 }
 
 static inline void two_nodes_end(struct sim *s)

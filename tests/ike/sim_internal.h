@@ -1,0 +1,82 @@
+/* What the files of the simulated network share. */
+#ifndef SHRIKE_TEST_SIM_INTERNAL_H
+#define SHRIKE_TEST_SIM_INTERNAL_H
+
+#include "sim.h"
+
+#define SEC	1000000ull
+#define MSG_CAP 8192
+
+struct sink_sa {
+	bool used, confirmed;
+	struct sim_node *node;
+	struct sa_params p;
+};
+
+struct sim_node {
+	struct sim *sim;
+	unsigned idx, epoch;
+	struct ike *ike;
+	uint64_t rng;
+	struct ip_addr addr, outside; /* outside: as others see it */
+	uint16_t nat_base;	      /* what its NAT adds to its ports */
+	struct ike_peer_cfg peers[SIM_MAX_NODES];
+	struct sink_sa sas[SIM_MAX_SAS];
+	struct sa_ref reserved[SIM_MAX_SAS];
+	unsigned n_reserved;
+	uint32_t current[64]; /* by policy: the outbound SPI's slot + 1 in sas, 0 = none */
+	bool was_up[64];      /* by policy: traffic flowed in this epoch of everybody */
+};
+
+enum ev_type { EV_MSG, EV_ESP, EV_JOB, EV_INSTALLED, EV_TRAFFIC, EV_CHAOS };
+
+struct sim_ev {
+	uint64_t at, order;
+	enum ev_type type;
+	unsigned node, epoch;
+	struct ike_path path;
+	uint8_t *msg;
+	size_t len;
+	struct ike_job *job;
+	struct sa_ref ref;
+	enum sa_dir dir;
+	uint32_t spi;
+	uint8_t key[SA_KEY_MAX], auth[SA_AUTH_MAX];
+	bool clean; /* must arrive: nothing was wrong when it was sent */
+};
+
+struct sim {
+	struct sim_cfg cfg;
+	uint64_t now, rng, order;
+	unsigned faults;
+	struct sim_node nodes[SIM_MAX_NODES];
+	struct sim_ev **heap;
+	size_t n, cap;
+	char error[SIM_ERR_LEN];
+	struct sim_totals totals;
+	bool (*tap)(void *, unsigned, struct ike_path *, uint8_t *, size_t *);
+	void *tap_ctx;
+	bool stopped; /* no traffic, no chaos */
+};
+
+/* sim.c */
+uint64_t sim_random(uint64_t *state); /* splitmix64 */
+uint64_t sim_below(struct sim *s, uint64_t n);
+/* Notes the first violated invariant; the run ends. */
+__attribute__((format(printf, 2, 3))) void sim_violated(struct sim *s, const char *fmt, ...);
+__attribute__((format(printf, 2, 3))) void sim_say(struct sim *s, const char *fmt, ...);
+struct sim_ev *sim_ev_new(struct sim *s, enum ev_type type, unsigned node, uint64_t delay);
+struct sim_ev *sim_ev_pop(struct sim *s);
+void sim_ev_free(struct sim_ev *e);
+void sim_node_configure(struct sim_node *n);
+void sim_node_halt(struct sim_node *n);
+/* sim_outside.c: the interfaces that an engine sees */
+void sim_node_boot(struct sim_node *n);
+uint64_t sim_delay(struct sim *s);
+struct sim_node *sim_node_at(struct sim *s, const struct ip_addr *outside);
+struct sink_sa *sim_sink_find(struct sim_node *n, uint32_t ref_spi, enum sa_dir dir);
+/* sim_traffic.c */
+void sim_traffic(struct sim_node *n);
+void sim_traffic_arrives(struct sim_node *n, const struct sim_ev *e);
+
+#endif

@@ -1,0 +1,217 @@
+/* What an engine sees of the world: the network, the clock, jobs, and a sink that checks its SAs. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim_internal.h"
+
+static uint64_t op_now(void *ctx)
+{
+	return ((struct sim_node *)ctx)->sim->now;
+}
+
+static int op_random(void *ctx, void *buf, size_t len)
+{
+	struct sim_node *n = ctx;
+	uint8_t *p = buf;
+
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)sim_random(&n->rng);
+	return 0;
+}
+
+uint64_t sim_delay(struct sim *s)
+{
+	return s->cfg.delay_min_us + sim_below(s, s->cfg.delay_max_us - s->cfg.delay_min_us + 1);
+}
+
+struct sim_node *sim_node_at(struct sim *s, const struct ip_addr *outside)
+{
+	for (unsigned i = 0; i < s->cfg.nodes; i++)
+		if (ip_addr_equal(&s->nodes[i].outside, outside))
+			return &s->nodes[i];
+	return NULL;
+}
+
+static bool behind_nat(const struct sim_node *n)
+{
+	return !ip_addr_equal(&n->addr, &n->outside);
+}
+
+/* The path as the receiver sees it; a NAT maps each source port to one of its own. */
+static bool route(struct sim_node *from, const struct ike_path *path, struct sim_node **to,
+		  struct ike_path *seen)
+{
+	*to = sim_node_at(from->sim, &path->remote);
+	if (!*to)
+		return false;
+	*seen = (struct ike_path){ .local = (*to)->addr,
+				   .remote = from->outside,
+				   .local_port = path->remote_port,
+				   .remote_port = path->local_port };
+	if (behind_nat(from))
+		seen->remote_port = (uint16_t)(path->local_port + from->nat_base);
+	if (behind_nat(*to)) {
+		uint16_t inside = (uint16_t)(path->remote_port - (*to)->nat_base);
+		if (inside != 500 && inside != 4500)
+			return false; /* nobody has opened that port from the inside */
+		seen->local_port = inside;
+	}
+	return true;
+}
+
+static void op_send(void *ctx, const struct ike_path *path, const uint8_t *msg, size_t len)
+{
+	struct sim_node *from = ctx, *to;
+	struct sim *s = from->sim;
+	struct ike_path seen, out = *path;
+	uint8_t copy[MSG_CAP];
+
+	s->totals.messages++;
+	if (len > sizeof(copy)) {
+		sim_violated(s, "node %u sends %zu bytes", from->idx, len);
+		return;
+	}
+	memcpy(copy, msg, len);
+	if (s->tap && !s->tap(s->tap_ctx, from->idx, &out, copy, &len))
+		return;
+	if (!route(from, &out, &to, &seen))
+		return;
+	unsigned copies = 1;
+	if ((s->faults & SIM_LOSS) && sim_below(s, 100) < s->cfg.loss)
+		copies = 0;
+	else if ((s->faults & SIM_DUP) && sim_below(s, 100) < s->cfg.dup)
+		copies = 2;
+	s->totals.lost += copies == 0;
+	sim_say(s, "node %u -> %u port %u, exchange %u, message ID %02x%02x%02x%02x, %zu bytes%s",
+	    from->idx, to->idx, path->remote_port, msg[18], msg[20], msg[21], msg[22], msg[23], len,
+	    copies == 0 ? " LOST" : copies == 2 ? " TWICE" : "");
+	while (copies--) {
+		struct sim_ev *e = sim_ev_new(s, EV_MSG, to->idx, sim_delay(s));
+		e->path = seen;
+		e->msg = malloc(len);
+		memcpy(e->msg, copy, len);
+		e->len = len;
+	}
+}
+
+static void op_keepalive(void *ctx, const struct ike_path *path)
+{
+	(void)ctx;
+	(void)path;
+}
+
+static void op_job(void *ctx, struct ike_job *job)
+{
+	struct sim_node *n = ctx;
+	struct sim_ev *e = sim_ev_new(n->sim, EV_JOB, n->idx, sim_below(n->sim, n->sim->cfg.job_max_us + 1));
+
+	e->job = job;
+}
+
+static int op_reserve(void *ctx, uint32_t policy, unsigned pair, struct sa_ref *out)
+{
+	struct sim_node *n = ctx;
+
+	(void)policy;
+	(void)pair;
+	if (n->n_reserved == SIM_MAX_SAS) {
+		sim_violated(n->sim, "node %u runs out of SA slots", n->idx);
+		return -1;
+	}
+	*out = (struct sa_ref){ .spi = (uint32_t)sim_random(&n->rng) | 0x1000,
+				.slot = n->n_reserved };
+	n->reserved[n->n_reserved++] = *out;
+	return 0;
+}
+
+struct sink_sa *sim_sink_find(struct sim_node *n, uint32_t ref_spi, enum sa_dir dir)
+{
+	for (unsigned i = 0; i < SIM_MAX_SAS; i++)
+		if (n->sas[i].used && n->sas[i].p.ref.spi == ref_spi && n->sas[i].p.dir == dir)
+			return &n->sas[i];
+	return NULL;
+}
+
+static void op_release(void *ctx, const struct sa_ref *ref)
+{
+	struct sim_node *n = ctx;
+
+	if (sim_sink_find(n, ref->spi, SA_IN) || sim_sink_find(n, ref->spi, SA_OUT))
+		sim_violated(n->sim, "node %u releases SPI %08x while it is installed", n->idx,
+			 ref->spi);
+	for (unsigned i = 0; i < n->n_reserved; i++)
+		if (n->reserved[i].spi == ref->spi) {
+			n->reserved[i] = n->reserved[--n->n_reserved];
+			return;
+		}
+	sim_violated(n->sim, "node %u releases SPI %08x, which is not reserved", n->idx, ref->spi);
+}
+
+static int op_install(void *ctx, const struct sa_params *p)
+{
+	struct sim_node *n = ctx;
+	struct sim *s = n->sim;
+	unsigned i = 0;
+
+	if (sim_sink_find(n, p->ref.spi, p->dir))
+		sim_violated(s, "node %u installs SPI %08x twice", n->idx, p->ref.spi);
+	if (p->dir == SA_OUT) {
+		struct sink_sa *in = sim_sink_find(n, p->ref.spi, SA_IN);
+		if (!in || !in->confirmed)
+			sim_violated(s, "node %u: outbound before inbound, SPI %08x", n->idx,
+				 p->ref.spi);
+	}
+	while (i < SIM_MAX_SAS && n->sas[i].used)
+		i++;
+	if (i == SIM_MAX_SAS)
+		return -1;
+	n->sas[i] = (struct sink_sa){ .used = true, .node = n, .p = *p };
+	if (p->dir == SA_OUT)
+		n->current[p->policy] = i + 1;
+	sim_say(s, "node %u installs %s %08x", n->idx, p->dir == SA_IN ? "in " : "out", p->spi);
+	struct sim_ev *e = sim_ev_new(s, EV_INSTALLED, n->idx, sim_below(s, s->cfg.install_max_us + 1));
+	e->ref = p->ref;
+	e->dir = p->dir;
+	return 0;
+}
+
+static void op_remove(void *ctx, const struct sa_ref *ref, enum sa_dir dir)
+{
+	struct sim_node *n = ctx;
+	struct sink_sa *sa = sim_sink_find(n, ref->spi, dir);
+
+	if (!sa) {
+		sim_violated(n->sim, "node %u removes SPI %08x, which is not installed", n->idx,
+			 ref->spi);
+		return;
+	}
+	sim_say(n->sim, "node %u removes %s %08x", n->idx, dir == SA_IN ? "in " : "out", sa->p.spi);
+	if (n->current[sa->p.policy] == (unsigned)(sa - n->sas) + 1)
+		n->current[sa->p.policy] = 0;
+	memset(sa, 0, sizeof(*sa));
+}
+
+static void op_event(void *ctx, const struct ike_event *ev)
+{
+	struct sim_node *n = ctx;
+
+	sim_say(n->sim, "node %u: [%s%s%s] %s", n->idx, ev->peer, ev->child[0] ? "/" : "", ev->child,
+	    ev->text);
+}
+
+void sim_node_boot(struct sim_node *n)
+{
+	struct ike_ops ops = { .ctx = n,
+			       .send = op_send,
+			       .keepalive = op_keepalive,
+			       .now_us = op_now,
+			       .random = op_random,
+			       .job = op_job,
+			       .sa_reserve = op_reserve,
+			       .sa_release = op_release,
+			       .sa_install = op_install,
+			       .sa_remove = op_remove,
+			       .event = op_event };
+
+	n->ike = ike_new(&ops, NULL);
+}
