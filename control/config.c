@@ -113,25 +113,20 @@ static int load_text(const char *file, const uint8_t *text, size_t len, const st
 	return report->errors ? -EINVAL : 0;
 }
 
-int config_load(const char *file, const struct config *old, struct config **out,
-		struct config_report *report)
+int config_parse(const char *file, const uint8_t *text, size_t len, const struct config *old,
+		 struct config **out, struct config_report *report)
 {
 	struct config *cfg = calloc(1, sizeof(*cfg));
-	uint8_t *text = NULL;
-	size_t len = 0;
 	int rc = -EINVAL;
 
 	if (!cfg)
 		return -ENOMEM;
-	if (strlen(file) >= sizeof(cfg->file))
+	if (strlen(file) >= sizeof(cfg->file)) {
 		config_report_add(report, 0, false, "the file's name is too long");
-	else
-		text = file_read(file, &len, report);
-	if (text) {
+	} else {
 		strcpy(cfg->file, file);
 		rc = load_text(file, text, len, old, cfg, report);
 	}
-	free(text);
 	config_report_sort(report);
 	if (rc != 0) {
 		config_free(cfg);
@@ -139,6 +134,17 @@ int config_load(const char *file, const struct config *old, struct config **out,
 	}
 	*out = cfg;
 	return 0;
+}
+
+int config_load(const char *file, const struct config *old, struct config **out,
+		struct config_report *report)
+{
+	size_t len = 0;
+	uint8_t *text = file_read(file, &len, report);
+	int rc = text ? config_parse(file, text, len, old, out, report) : -EINVAL;
+
+	free(text);
+	return rc;
 }
 
 void config_free(struct config *cfg)

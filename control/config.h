@@ -67,6 +67,10 @@ struct config {
  * -errno (also explained in the report). The report may hold warnings after success. */
 int config_load(const char *file, const struct config *old, struct config **out,
 		struct config_report *report);
+/* The same from memory: text (len bytes, any bytes) is what the file would hold; secrets are looked
+ * for beside file. */
+int config_parse(const char *file, const uint8_t *text, size_t len, const struct config *old,
+		 struct config **out, struct config_report *report);
 /* Wipes and frees; NULL is fine. */
 void config_free(struct config *cfg);
 

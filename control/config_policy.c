@@ -17,7 +17,7 @@ static uint32_t old_id(const struct config *old, const char *name)
 {
 	struct config_policy_id key = { 0 };
 
-	if (!old)
+	if (!old || old->n_policies == 0)
 		return UINT32_MAX;
 	snprintf(key.name, sizeof(key.name), "%s", name);
 	const struct config_policy_id *found =
@@ -126,5 +126,6 @@ void check_order(struct check *c)
 			break;
 		}
 	}
-	qsort(cfg->ids, cfg->n_policies, sizeof(*cfg->ids), id_cmp);
+	if (cfg->n_policies) /* without any there is no array either */
+		qsort(cfg->ids, cfg->n_policies, sizeof(*cfg->ids), id_cmp);
 }
