@@ -17,16 +17,24 @@
 
 #define SEC	   1000000ull
 #define MAX_MSG	   2048
-#define MAX_COPIES 24
+#define COPIES	   48
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static unsigned long messages;
+
+__attribute__((destructor)) static void report(void)
+{
+	fprintf(stderr, "%lu changed messages reached an engine\n", messages);
+}
 
 enum how { HOW_PLAIN = 1, HOW_HASH = 2, HOW_NEW_ID = 4, HOW_CUT = 8, HOW_INSERT = 16 };
 
 struct attack {
 	struct sim *sim;
 	const uint8_t *data;
-	size_t len;
+	size_t len, pos;
+	uint8_t round;
 	unsigned at, seen;
 	bool busy;
 };
@@ -80,12 +88,15 @@ static void fix_hash(const struct target *t, const struct isakmp_hdr *h, uint8_t
 	}
 }
 
+/* The input's next byte; behind its end it begins again, changed, so that a short one makes as many
+ * different copies as a long one. */
 static uint8_t take(struct attack *a)
 {
-	if (a->len == 0)
-		return 0;
-	a->len--;
-	return *a->data++;
+	if (a->pos == a->len) {
+		a->pos = 0;
+		a->round = (uint8_t)(a->round * 5 + 0x4d);
+	}
+	return a->data[a->pos++] ^ a->round;
 }
 
 static size_t edit(struct attack *a, uint8_t how, uint8_t *buf, size_t from, size_t len, size_t cap)
@@ -125,7 +136,7 @@ static void attack_once(struct attack *a, unsigned to, const struct ike_path *se
 		ike_decrypt(t.sa->keys, t.iv, buf + ISAKMP_HDR_LEN, len - ISAKMP_HDR_LEN);
 		len = edit(a, how, buf, ISAKMP_HDR_LEN, len, MAX_MSG);
 		if ((how & HOW_NEW_ID) && h.exchange != EXCH_IDENTITY_PROTECTION)
-			buf[20] ^= (uint8_t)(a->len + 1);
+			buf[20] ^= take(a);
 		isakmp_hdr_parse(buf, len, &h);
 		while ((len - ISAKMP_HDR_LEN) % t.sa->keys->block_len)
 			buf[len++] = 0;
@@ -141,6 +152,7 @@ static void attack_once(struct attack *a, unsigned to, const struct ike_path *se
 	}
 	uint8_t *exact = malloc(len ? len : 1); /* a sanitizer sees the first byte beyond */
 	memcpy(exact, buf, len);
+	messages++;
 	ike_input(ike, seen, exact, len);
 	free(exact);
 }
@@ -153,7 +165,7 @@ static bool tap(void *ctx, unsigned from, struct ike_path *path, uint8_t *msg, s
 	if (a->busy || a->seen++ != a->at || *len > MAX_MSG)
 		return true;
 	a->busy = true;
-	for (unsigned i = 0; i < MAX_COPIES && a->len; i++)
+	for (unsigned i = 0; i < COPIES; i++)
 		attack_once(a, 1 - from, &seen, msg, *len);
 	a->busy = false;
 	return true;
