@@ -28,7 +28,7 @@ damaged() {
 	out=$(scan "$@")
 	if grep -q 'Handshake returned' <<<"$out"; then
 		fail "$name was answered with a handshake"
-	elif ! shrike_alive || ! shrikectl gw status >/dev/null; then
+	elif ! shrike_alive gw || ! shrikectl gw status >/dev/null; then
 		fail "$name and shrike is gone"
 	else
 		pass "$name refused: $(grep -oE 'Notify message [0-9]+ \([A-Z-]*\)|0 returned handshake; 0 returned notify' <<<"$out" | head -n 1)"

@@ -172,6 +172,7 @@ shrike_site() {
 }
 
 # shrike_system NAME WAN_ADDRESS LAN_ADDRESS: the part of a configuration that all our gateways share.
+# qdisc_bypass=0: otherwise tcpdump on the same interface would not see what it sends.
 shrike_system() {
 	cat <<C
 system:
@@ -186,11 +187,11 @@ system:
   stats-interval: 1s
 ports:
   - name: wan
-    device: net_af_packet0,iface=wan
+    device: net_af_packet0,iface=wan,qdisc_bypass=0
     addresses: [$2/24]
     mtu: 1500
   - name: lan
-    device: net_af_packet1,iface=lan
+    device: net_af_packet1,iface=lan,qdisc_bypass=0
     addresses: [$3/24]
 C
 }

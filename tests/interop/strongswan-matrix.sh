@@ -230,5 +230,5 @@ if [ "$FLAVOUR" = libipsec ]; then
 	phase1 3des-sha384-modp2048
 fi
 wrong_secret
-shrike_alive || fail "$FLAVOUR shrike is gone"
+shrike_alive gw || fail "$FLAVOUR shrike is gone"
 exit 0
