@@ -280,14 +280,16 @@ ping_one() {
 		in_ns h ping -q -c 1 -W 2 -I "$1" "$2" >/dev/null 2>&1
 }
 
-# ping_flood FROM TO SECONDS: a hundred a second, in the background; ping_lost prints "SENT LOST".
+# ping_flood FROM TO SECONDS: a hundred a second, in the background.
 ping_flood() {
 	: >"$STATE/ping.log"
 	bg h "$STATE/ping.log" ping -q -i 0.01 -c $(($3 * 100)) -W 3 -I "$1" "$2"
 	PING_PID=$BG_PID
 }
 
-ping_lost() {
+# Sets PING_SENT and PING_LOST once the flood is over (in this shell: only it can wait for its child).
+ping_wait() {
 	wait "$PING_PID" 2>/dev/null
-	awk '/packets transmitted/{print $1, $1 - $4; n = 1} END{if (!n) print 0, -1}' "$STATE/ping.log"
+	read -r PING_SENT PING_LOST < <(awk '/packets transmitted/{print $1, $1 - $4; n = 1}
+		END{if (!n) print 0, "all"}' "$STATE/ping.log")
 }

@@ -18,15 +18,16 @@ cbc-sha256 4 aes256-sha256
 gcm128-pfs 5 aes128gcm16-modp2048
 cbc-sha256-pfs 6 aes256-sha256-modp2048"
 
-# Ends what stands between both, on both sides, so that the next negotiation starts from nothing.
+# The peer's DELETE ends what stands between both, so that the next negotiation starts from nothing.
+# ("shrikectl down" would also keep shrike from answering.)
 clean_slate() {
 	swan peer --terminate --ike t --timeout 5 >/dev/null 2>&1
-	shrikectl gw down gw-b >/dev/null 2>&1
-	until_true 5 no_sas
+	until_true 5 no_sas || echo "SAs are left: $(swan peer --list-sas; shrikectl gw sa)" >&2
 }
 
 no_sas() {
-	[ -z "$(swan peer --list-sas)" ]
+	[ -z "$(swan peer --list-sas)" ] &&
+		[ "$(shrikectl gw stats --json | jq '[.main_mode_sas[], .quick_mode_sas[] | select(.state != "closing")] | length')" = 0 ]
 }
 
 # Inbound and outbound SPI of the peer's youngest SA pair for gcm128, and the cookies of its ISAKMP SA.
@@ -38,7 +39,8 @@ child_spis() {
 }
 
 peer_cookies() {
-	swan peer --list-sas | awk '/ESTABLISHED, IKEv1/{print $5, $6}' | tail -n 1 | tr -d '*,'
+	swan peer --list-sas | tr -d '#,*' | awk '/ESTABLISHED IKEv1/ && $2 > newest { newest = $2; cookies = $5 " " $6 }
+		END { print cookies }'
 }
 
 # start_child ROLE CHILD: negotiates; leaves the reason of a failure in $STATE/why
@@ -80,7 +82,7 @@ matrix() {
 
 # rekey NAME BEFORE_AFTER_FUNCTION COMMAND...: replaces keys under 4 s of pings
 rekey() {
-	local name=$FLAVOUR/rekey/$1 state=$2 before after sent lost
+	local name=$FLAVOUR/rekey/$1 state=$2 before after
 	shift 2
 	before=$($state)
 	ping_flood 10.1.1.1 10.2.1.1 4
@@ -88,13 +90,13 @@ rekey() {
 	"$@" >"$STATE/why" 2>&1 || echo "the command failed" >>"$STATE/why"
 	sleep 1
 	after=$($state)
-	read -r sent lost < <(ping_lost)
+	ping_wait
 	if [ -z "$after" ] || [ "$before" = "$after" ]; then
 		fail "$name nothing was replaced ($before): $(tail -n 1 "$STATE/why")"
-	elif [ "$lost" != 0 ]; then
-		fail "$name $lost of $sent pings lost"
+	elif [ "$PING_LOST" != 0 ]; then
+		fail "$name $PING_LOST of $PING_SENT pings lost"
 	else
-		pass "$name $sent pings, 0 lost ($before -> $after)"
+		pass "$name $PING_SENT pings, 0 lost ($before -> $after)"
 	fi
 }
 
@@ -160,7 +162,6 @@ wrong_secret() {
 		else
 			pass "$name $(grep -i 'pre-shared key' "$STATE/gw/shrike.log" | head -n 1 | cut -c 1-160)"
 		fi
-		shrikectl gw down gw-b >/dev/null 2>&1
 		swan peer --terminate --ike t --timeout 2 >/dev/null 2>&1
 	done
 }
