@@ -145,9 +145,11 @@ bg() {
 	echo "$BG_PID" >>"$STATE/pids"
 }
 
-# wire_record NS IF FILE: tcpdump to FILE; wire_stop ends the youngest one with nothing lost.
+IKE_ONLY='udp port 500 or (udp port 4500 and udp[8:4] = 0)' # a filter for tcpdump
+
+# wire_record NS IF FILE [FILTER]: tcpdump to FILE; wire_stop ends the youngest one with nothing lost.
 wire_record() {
-	bg "$1" "$STATE/tcpdump.log" tcpdump --immediate-mode -U -s 0 -ni "$2" -w "$3"
+	bg "$1" "$STATE/tcpdump.log" tcpdump --immediate-mode -U -s 0 -ni "$2" -w "$3" "${4:-}"
 	WIRE_PID=$BG_PID
 	until_true 5 test -s "$3"
 }
@@ -223,6 +225,7 @@ peers:
     proposals: [${SHRIKE_IKE:-aes256-sha256-modp2048}]
     encapsulation: ${ENCAP:-auto}
     dpd: 0
+    retries: 3
     children:
 C
 		while read -r name k esp _; do
