@@ -18,6 +18,7 @@ static struct dp *dp;
 static struct spd_policy policy[MAX_POLICIES];
 static size_t n_policies;
 static struct sa_ref pair[MAX_POLICIES];
+static bool quiet;
 
 /* ------------------------------------------------------------------------- callbacks -------- */
 
@@ -33,6 +34,8 @@ static void on_ike(void *ctx, const struct dp_udp_path *path, const uint8_t *dat
 static void on_sa_stored(void *ctx, const struct sa_ref *ref, enum sa_dir dir)
 {
 	(void)ctx;
+	if (quiet)
+		return;
 	printf("stored %08x %u %s\n", ref->spi, ref->owner, dir == SA_IN ? "in" : "out");
 }
 
@@ -176,6 +179,65 @@ static void remove_command(const char *line)
 	dp_sa_release(dp, &pair[id]);
 }
 
+/* Waits until control has heard everything that it waits for. */
+static unsigned installed(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < dp_worker_count(dp); i++) {
+		struct dp_lcore_stats l;
+		dp_poll(dp);
+		dp_lcore_stats(dp, i, &l);
+		n += l.sa_in + l.sa_out;
+	}
+	return n;
+}
+
+static bool install_patiently(const struct sa_params *p)
+{
+	int rc;
+
+	while ((rc = dp_sa_install(dp, p)) == -EAGAIN)
+		dp_poll(dp);
+	return rc == 0;
+}
+
+/* many N: so many pairs at once, and away again. They serve policy 63, which nothing matches. */
+static void many_command(const char *line)
+{
+	static struct sa_ref kept[10000];
+	struct sa_ref saved = pair[63];
+	unsigned before = installed(), want, got = 0;
+
+	if (sscanf(line, "many %u", &want) != 1 || want > 10000)
+		return;
+	quiet = true;
+	for (; got < want && dp_sa_reserve(dp, UINT16_MAX, &pair[63]) == 0; got++) {
+		struct sa_params in = params(63, false, SA_IN, pair[63].spi,
+					     "000102030405060708090a0b0c0d0e0f10111213");
+		struct sa_params out;
+		in.sel = policy[0].sel;
+		out = in;
+		out.dir = SA_OUT;
+		out.spi = 0x5000 + got;
+		kept[got] = pair[63];
+		if (!install_patiently(&in) || !install_patiently(&out))
+			break;
+	}
+	while (installed() < before + 2 * got)
+		;
+	for (unsigned i = 0; i < got; i++) {
+		dp_sa_remove(dp, &kept[i], SA_OUT);
+		dp_sa_remove(dp, &kept[i], SA_IN);
+		dp_sa_release(dp, &kept[i]);
+	}
+	while (installed() > before)
+		;
+	quiet = false;
+	pair[63] = saved;
+	printf("many %u installed and removed\n", got);
+}
+
 /* send ADDRESS BYTES: an IKE-like datagram from port 500 */
 static void send_command(const char *line)
 {
@@ -213,6 +275,8 @@ static bool command(const char *line)
 		stats_command();
 	else if (strncmp(line, "remove ", 7) == 0)
 		remove_command(line);
+	else if (strncmp(line, "many ", 5) == 0)
+		many_command(line);
 	else if (strncmp(line, "send ", 5) == 0)
 		send_command(line);
 	else
@@ -271,7 +335,7 @@ int main(int argc, char **argv)
 			      .control_core = 0,
 			      .memory_mb = 256,
 			      .mbufs = 4096,
-			      .sa_slots = 256,
+			      .sa_slots = 16384,
 			      .idle = DP_IDLE_SLEEP,
 			      .share_core = true };
 	char why[300] = "";

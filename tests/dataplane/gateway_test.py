@@ -342,6 +342,24 @@ def removal(lab):
     check(lab.pair(3, lab.workers - 1, 0, 0x3333) != int(old, 16), 'a new pair gets another SPI')
     tunnel(lab, 3, False)
 
+def many(lab):
+    """Ten thousand pairs come and go while a host pings; the commands do not hold up its packets."""
+    lab.clear()
+    started = time.monotonic()
+    lab.gw.tell('many 10000')
+    sent = 0
+    def done():
+        nonlocal sent
+        if sent < 400:
+            lab.lan.send(inner(2, sent % 60000))
+            sent += 1
+        return lab.gw.said('many ')
+    ok = lab.until(done, 60)
+    check(ok, 'ten thousand pairs come and go, in %.1f s' % (time.monotonic() - started))
+    check(lab.gw.said('many 10000 '), 'all of them')
+    check(lab.until(lambda: len([p for p in lab.wan.got if p.proto == 50]) == sent),
+          'meanwhile %d packets went through another pair without loss' % sent)
+
 def accounts(lab):
     total, drops, per = lab.stats()
     came = total['rx'] + total['injected']
@@ -375,6 +393,7 @@ def run(workers):
         refusals(lab)
         bypass_and_sizes(lab)
         removal(lab)
+        many(lab)
         accounts(lab)
         lab.clear()
         lab.gw.tell('send 10.9.0.2 300\nquit')
