@@ -8,10 +8,13 @@
 #include <rte_ring_elem.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "dp.h"
 #include "log.h"
+
+#define SPI_RESERVED 255
 
 /* ------------------------------------------------------------------------- commands --------- */
 
@@ -39,6 +42,11 @@ static bool late_grow(struct worker *w)
 
 	if (w->late_first + w->n_late < w->late_size)
 		return true;
+	if (w->late_first > w->n_late) { /* the front is free: a queue that never empties stays small */
+		memcpy(w->late, w->late + w->late_first, w->n_late * sizeof(*w->late));
+		w->late_first = 0;
+		return true;
+	}
 	grown = reallocarray(w->late, size, sizeof(*grown));
 	if (!grown)
 		return false;
@@ -89,8 +97,8 @@ void slots_free(struct worker *w, uint32_t n)
 	free(w->late);
 }
 
-/* generation | owner | slot: the generation random, never zero (so that the SPI is above the 255
- * reserved ones of RFC 4303 section 2.1) and never the one that the slot had last. */
+/* generation | owner | slot: the generation random, never zero and never the one that the slot had
+ * last; 0..255 are reserved (RFC 4303 section 2.1). */
 static bool spi_choose(const struct dp *dp, uint16_t owner, uint32_t slot, uint32_t last,
 		       uint32_t *spi)
 {
@@ -102,7 +110,7 @@ static bool spi_choose(const struct dp *dp, uint16_t owner, uint32_t slot, uint3
 			return false;
 		generation >>= low;
 		*spi = generation << low | (uint32_t)owner << dp->spi.slot_bits | slot;
-	} while (generation == 0 || *spi == last);
+	} while (generation == 0 || *spi <= SPI_RESERVED || *spi == last);
 	return true;
 }
 
@@ -193,9 +201,6 @@ int dp_sa_install(struct dp *dp, const struct sa_params *p)
 	if (pair->state[p->dir] != PLACE_EMPTY)
 		return -EEXIST;
 	w = &dp->worker[p->ref.owner];
-	command_flush(w);
-	if (w->n_late > 0)
-		return -EAGAIN;
 	cmd.sa = sa_build(dp->mb, p, (int)rte_lcore_to_socket_id(w->lcore_id));
 	if (!cmd.sa)
 		return errno ? -errno : -ENOMEM; /* see sa_build() */

@@ -103,7 +103,8 @@ void dp_sa_release(struct dp *dp, const struct sa_ref *ref);
 
 /* Builds the runtime SA and hands it to its owner; on_sa_stored() follows. Installing SA_OUT also
  * makes its policy send through this pair from then on (make before break). The keys in p are
- * copied; the caller wipes its own. 0, -ENOTSUP (no such transform), -ENOMEM, -EAGAIN (ring full). */
+ * copied; the caller wipes its own. Any number in a row is taken: commands wait for their ring.
+ * 0, -ENOTSUP (no such transform), -ENOMEM, -EINVAL, -EEXIST. */
 int dp_sa_install(struct dp *dp, const struct sa_params *p);
 /* Takes a direction out of service; its memory is wiped and freed after the lcore confirmed. If the
  * policy still sends through this pair (SA_OUT), it has no SA from then on. Idempotent. */
