@@ -226,8 +226,8 @@ void ike_acquire(struct ike *ike, uint32_t policy)
 
 	TAILQ_FOREACH(p, &ike->peers, link) {
 		TAILQ_FOREACH(c, &p->children, link) {
-			if (c->dead || c->cfg.policy != policy ||
-			    c->cfg.start != START_ON_DEMAND || !child_missing(c, 0))
+			if (c->dead || c->cfg.policy != policy || c->cfg.start != START_ON_DEMAND ||
+			    !child_missing(c, 0))
 				continue;
 			c->down = p->down = false;
 			c->wanted = true;
@@ -236,8 +236,8 @@ void ike_acquire(struct ike *ike, uint32_t policy)
 	}
 }
 
-/* The peer sends under an SPI that we do not have: it does not know that we lost it. Under an ISAKMP
- * SA it can be told; without one, a new one with INITIAL-CONTACT tells it. */
+/* The peer sends under an SPI that we do not have: it does not know that we lost it. Under an
+ * ISAKMP SA it can be told; without one, a new one with INITIAL-CONTACT tells it. */
 void ike_bad_spi(struct ike *ike, const struct ip_addr *remote, uint32_t spi)
 {
 	uint64_t now = ike_now(ike);

@@ -1,11 +1,12 @@
 /* The engine's own structures; private to control/ike and to the tests that look inside.
  *
  * Who owns what: an engine owns its peers; a peer owns its children (what is configured) and its
- * ISAKMP SAs; a child owns its SA pairs, which outlive the ISAKMP SA that negotiated them; an ISAKMP
- * SA owns its exchanges; an exchange owns at most one job. Anything may die in the middle of a call:
- * *_kill() marks it, takes it out of service and out of the look-up tables; engine_reap() unlinks and
- * frees it when the outermost call returns. Loops over lists therefore may kill what they meet, must
- * skip what is dead, and no pointer dangles within a call. */
+ * ISAKMP SAs; a child owns its SA pairs, which outlive the ISAKMP SA that negotiated them; an
+ * ISAKMP SA owns its exchanges; an exchange owns at most one job. Anything may die in the middle of
+ * a call:
+ * *_kill() marks it, takes it out of service and out of the look-up tables; engine_reap() unlinks
+ * and frees it when the outermost call returns. Loops over lists therefore may kill what they meet,
+ * must skip what is dead, and no pointer dangles within a call. */
 #ifndef SHRIKE_IKE_ENGINE_H
 #define SHRIKE_IKE_ENGINE_H
 
@@ -19,23 +20,23 @@
 
 #define SECOND 1000000ull
 
-#define SA_BUCKETS	   1024
-#define PAIR_BUCKETS	   1024
-#define MSG_MAX		   4096		/* bytes of one message that we build */
-#define DIGEST_LEN	   32
-#define SEEN_MAX	   4		/* messages that an exchange takes from the other side */
-#define REPLIES_MAX	   12		/* repeats of a stored reply to duplicates */
-#define LINGER_US	   (70 * SECOND) /* a finished exchange still knows duplicates that long */
-#define GRACE_US	   (10 * SECOND) /* an SA that was replaced lives on that long */
-#define TOLD_US		   (5 * SECOND) /* after the DELETE of an old pair its inbound side stays so long */
-#define SETTLE_US	   (8 * SECOND) /* pairs made closer together than that are a collision */
-#define RETRY_MAX_S	   64		/* the longest back-off of a connection that must be up */
-#define BLIND_REPEATS	   2		/* a DELETE is not acknowledged: it is said three times */
-#define HALF_OPEN_YIELD_US SECOND	/* a first message without a second keeps its place that long */
-#define KEEPALIVE_US	   (20 * SECOND)
-#define BAD_SPI_US	   (5 * SECOND) /* one reaction to unknown SPIs a peer in that time */
-#define MSGIDS_MAX	   8192		/* used under one ISAKMP SA; then it is replaced */
-#define MAX_PENDING_QUICK  256		/* responder Quick Modes in progress under one ISAKMP SA */
+#define SA_BUCKETS         1024
+#define PAIR_BUCKETS       1024
+#define MSG_MAX            4096 /* bytes of one message that we build */
+#define DIGEST_LEN         32
+#define SEEN_MAX           4             /* messages that an exchange takes from the other side */
+#define REPLIES_MAX        12            /* repeats of a stored reply to duplicates */
+#define LINGER_US          (70 * SECOND) /* a finished exchange still knows duplicates that long */
+#define GRACE_US           (10 * SECOND) /* an SA that was replaced lives on that long */
+#define TOLD_US            (5 * SECOND) /* after the DELETE of an old pair its inbound side stays so long */
+#define SETTLE_US          (8 * SECOND) /* pairs made closer together than that are a collision */
+#define RETRY_MAX_S        64           /* the longest back-off of a connection that must be up */
+#define BLIND_REPEATS      2            /* a DELETE is not acknowledged: it is said three times */
+#define HALF_OPEN_YIELD_US SECOND /* a first message without a second keeps its place that long */
+#define KEEPALIVE_US       (20 * SECOND)
+#define BAD_SPI_US         (5 * SECOND) /* one reaction to unknown SPIs a peer in that time */
+#define MSGIDS_MAX         8192         /* used under one ISAKMP SA; then it is replaced */
+#define MAX_PENDING_QUICK  256          /* responder Quick Modes in progress under one ISAKMP SA */
 
 struct buf { /* owned bytes; secret ones are freed with buf_wipe */
 	uint8_t *p;
@@ -63,8 +64,8 @@ struct peer {
 	struct ike_peer_cfg cfg; /* deep copy; children are in the list below instead */
 	bool dead;
 	bool down;
-	bool contacted;	   /* an ISAKMP SA stood since we started: no INITIAL-CONTACT any more */
-	bool want_phase1;  /* asked for, or due for a rekey */
+	bool contacted;   /* an ISAKMP SA stood since we started: no INITIAL-CONTACT any more */
+	bool want_phase1; /* asked for, or due for a rekey */
 	unsigned failures;
 	uint64_t retry_at, bad_spi_at;
 	struct timer kick; /* runs peer_maintain() */
@@ -83,21 +84,21 @@ struct isakmp_sa {
 	bool initiator, dead;
 	bool published; /* in ike->sas */
 	bool half_open; /* responder, peer not authenticated: in ike->half_open */
-	bool stale;	/* a Quick Mode timed out under it: not used for new ones */
+	bool stale;     /* a Quick Mode timed out under it: not used for new ones */
 	enum ike_sa_state state;
 	uint8_t icookie[ISAKMP_COOKIE_LEN], rcookie[ISAKMP_COOKIE_LEN];
 	struct ike_path path;
 	struct ike_transform t;
 	uint32_t life_s;
-	struct ike_keys *keys;		    /* secret memory; NULL until derived */
-	uint8_t last_block[IKE_MAX_BLOCK];  /* of phase 1: where phase 2 IVs start */
+	struct ike_keys *keys;             /* secret memory; NULL until derived */
+	uint8_t last_block[IKE_MAX_BLOCK]; /* of phase 1: where phase 2 IVs start */
 	struct ike_id remote_id;
 	enum natt_version natt;
 	bool nat_local, nat_remote, encap;
-	bool peer_dpd;			    /* it said so */
+	bool peer_dpd; /* it said so */
 	uint64_t created_us, established_us, expires_us, last_rx_us;
-	uint64_t heard_us;		    /* when the first message of its Main Mode came in */
-	struct timer life;		    /* soft, then hard; half-open: its deadline */
+	uint64_t heard_us; /* when the first message of its Main Mode came in */
+	struct timer life; /* soft, then hard; half-open: its deadline */
 	struct timer dpd, keepalive;
 	bool soft_done;
 	unsigned dpd_tries;
@@ -105,7 +106,7 @@ struct isakmp_sa {
 	uint32_t quick_modes;
 	uint32_t *msgids; /* used, by either side */
 	unsigned n_msgids, cap_msgids;
-	char hint[160];	  /* what an unauthenticated notify said; only ever text */
+	char hint[160]; /* what an unauthenticated notify said; only ever text */
 	TAILQ_HEAD(, exchange) exchanges;
 };
 
@@ -116,19 +117,19 @@ struct pair_keys {
 
 enum pair_state { PAIR_NEW, PAIR_LIVE, PAIR_OLD };
 
-struct pair { /* one SA pair, from its reservation to its end */
-	TAILQ_ENTRY(pair) link;	 /* of the child */
+struct pair {                    /* one SA pair, from its reservation to its end */
+	TAILQ_ENTRY(pair) link;  /* of the child */
 	LIST_ENTRY(pair) bucket; /* by ref.spi */
 	SLIST_ENTRY(pair) dead_link;
 	struct ike *ike;
 	struct child *child;
 	struct exchange *x; /* that is negotiating it; NULL afterwards */
-	unsigned idx;	    /* which of the child's parallel pairs */
+	unsigned idx;       /* which of the child's parallel pairs */
 	enum pair_state state;
 	bool dead, initiator, in_set, out_set;
-	bool rekey_due;	    /* soft limit reached, or asked for */
-	bool redundant;	    /* made at the same time as a better one: keys kept, never sent with */
-	bool told;	    /* old, and the peer was sent a DELETE for it */
+	bool rekey_due; /* soft limit reached, or asked for */
+	bool redundant; /* made at the same time as a better one: keys kept, never sent with */
+	bool told;      /* old, and the peer was sent a DELETE for it */
 	struct sa_ref ref;
 	uint32_t spi_out;
 	struct esp_transform t;
@@ -146,7 +147,7 @@ struct qm { /* Quick Mode's own */
 	struct child *child;
 	unsigned idx;
 	struct pair *pair;
-	uint32_t replaces; /* our SPI of the pair to be replaced, 0 = none */
+	uint32_t replaces;              /* our SPI of the pair to be replaced, 0 = none */
 	struct buf sa_body, id_i, id_r; /* as sent by the initiator, raw bodies */
 	struct esp_choice choice;
 	uint16_t group; /* PFS, 0 = none */
@@ -186,9 +187,9 @@ struct exchange {
 struct inmsg {
 	const struct ike_path *path;
 	struct isakmp_hdr hdr;
-	struct view raw;	   /* as received */
-	struct payload_list list;  /* views of the plaintext */
-	struct view plain;	   /* after the fixed header, decrypted */
+	struct view raw;          /* as received */
+	struct payload_list list; /* views of the plaintext */
+	struct view plain;        /* after the fixed header, decrypted */
 };
 
 struct job {
@@ -219,7 +220,7 @@ struct ike {
 	uint32_t bucket_seed;
 	size_t bytes; /* in objects below this one */
 	bool closing;
-	struct sa_payload offer, answer;  /* parsed, for the message in hand only */
+	struct sa_payload offer, answer; /* parsed, for the message in hand only */
 	struct inmsg in;
 	uint8_t plain[IKE_MAX_MESSAGE];
 	uint8_t out[MSG_MAX];
@@ -261,8 +262,8 @@ const char *esp_offer_text(const struct ike_child_cfg *cfg, char *buf, size_t si
 
 /* ------------------------------------------------------------------------ peer.c ------------ */
 struct peer *peer_find(struct ike *ike, const char *name);
-/* The connection for a path: exact addresses first, then any; one that is down by command only where
- * no other has the same claim. */
+/* The connection for a path: exact addresses first, then any; one that is down by command only
+ * where no other has the same claim. */
 struct peer *peer_by_path(struct ike *ike, const struct ike_path *path);
 bool peer_accepts(const struct peer *peer, const struct ike_path *path);
 /* Takes whoever knows the secret: any address, and no identity configured. */
@@ -334,8 +335,8 @@ struct isakmp_sa *sa_find(struct ike *ike, const uint8_t *icookie, const uint8_t
 /* A first message's: responder SAs from that source with that initiator cookie. */
 struct isakmp_sa *sa_find_first(struct ike *ike, const uint8_t *icookie,
 				const struct ike_path *path);
-/* No place for another first message from there. Where it is full, the oldest that never went on makes
- * room; either way somebody is refused, and counted. */
+/* No place for another first message from there. Where it is full, the oldest that never went on
+ * makes room; either way somebody is refused, and counted. */
 bool half_open_full(struct ike *ike, const struct ip_addr *source);
 void sa_retire(struct isakmp_sa *sa, uint64_t grace_us); /* a newer one took over */
 bool sa_usable(const struct isakmp_sa *sa); /* for new Quick Modes and Informationals */
@@ -362,8 +363,7 @@ void job_free(struct ike *ike, struct job *job);
 int main_mode_start(struct peer *peer);
 void main_mode_respond(struct ike *ike, struct peer *peer, struct inmsg *m);
 /* What fails is told by child_failed(). */
-void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx,
-		      uint32_t replaces);
+void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx, uint32_t replaces);
 void quick_mode_installed(struct exchange *x);
 void quick_mode_respond(struct isakmp_sa *sa, struct inmsg *m);
 /* A peer refused with a notify: the Quick Mode that it means ends. */

@@ -226,8 +226,7 @@ static int message_open(struct exchange *x, const struct step *s, struct inmsg *
 	}
 	memcpy(ike->plain, m->raw.p + ISAKMP_HDR_LEN, len);
 	memcpy(iv, x->iv, IKE_MAX_BLOCK);
-	if (s->encrypted &&
-	    (len == 0 || ike_decrypt(x->sa->keys, iv, ike->plain, len) != 0)) {
+	if (s->encrypted && (len == 0 || ike_decrypt(x->sa->keys, iv, ike->plain, len) != 0)) {
 		*why = "its length is not a whole number of cipher blocks";
 		return -EBADMSG;
 	}

@@ -4,30 +4,32 @@
  * which payloads it must and may hold, whether it is encrypted, how it is verified and what is done
  * with it. The driver owns everything that is the same for all: decryption with a pending IV, the
  * payload check, duplicates, the stored reply, retransmission and giving up. A row's verify() looks
- * without touching anything; only after it agreed does the driver commit the IV and call handle(). */
+ * without touching anything; only after it agreed does the driver commit the IV and call handle().
+ */
 #ifndef SHRIKE_IKE_EXCHANGE_H
 #define SHRIKE_IKE_EXCHANGE_H
 
 #include "engine.h"
 
 /* Payload types as bits, so that a row can name a set. */
-#define PB(type) (1ull << ((type) < 61 ? (type) : (type) - PL_NAT_D_DRAFT + 61))
+#define PB(type) (1ull << ((type) < 61 ? (type) : (type)-PL_NAT_D_DRAFT + 61))
 
 enum step_hash { STEP_NO_HASH, STEP_HASH1, STEP_HASH2, STEP_HASH3, STEP_AUTH };
 
 struct step {
-	const char *name;  /* "Main Mode message 5" */
-	uint8_t exchange;  /* enum exchange_type */
-	bool initiator;	   /* our role */
-	uint8_t step;	   /* counts from 0 within exchange and role */
-	uint8_t number;	   /* of the message in the exchange, from 1 */
+	const char *name; /* "Main Mode message 5" */
+	uint8_t exchange; /* enum exchange_type */
+	bool initiator;   /* our role */
+	uint8_t step;     /* counts from 0 within exchange and role */
+	uint8_t number;   /* of the message in the exchange, from 1 */
 	bool encrypted;
-	uint8_t first;	   /* payload type that must come first, PL_NONE = any order */
+	uint8_t first;     /* payload type that must come first, PL_NONE = any order */
 	uint64_t required; /* exactly one of each, but PL_ID and PL_NAT_D: see step_check() */
 	uint64_t optional;
-	bool retransmit;   /* while it is awaited, our last message is repeated on a timer */
+	bool retransmit; /* while it is awaited, our last message is repeated on a timer */
 	enum step_hash hash;
-	/* Looks at the message and returns 0 or -EBADMSG; changes nothing but the peer's last error. */
+	/* Looks at the message and returns 0 or -EBADMSG; changes nothing but the peer's last
+	 * error. */
 	int (*verify)(struct exchange *x, const struct inmsg *m);
 	void (*handle)(struct exchange *x, const struct inmsg *m);
 };
@@ -59,8 +61,8 @@ void exchange_done(struct exchange *x);
 
 /* Starts a message in ike->out. */
 void exchange_begin(struct exchange *x, struct msgbuf *m, bool encrypted);
-/* Pads and encrypts when it was begun so (advancing x->iv), stores and sends; then waits for step next
- * (or STEP_NONE). 0 or -errno; the caller then fails the exchange. */
+/* Pads and encrypts when it was begun so (advancing x->iv), stores and sends; then waits for step
+ * next (or STEP_NONE). 0 or -errno; the caller then fails the exchange. */
 int exchange_send(struct exchange *x, struct msgbuf *m, uint8_t next);
 /* Sends the stored message once more. */
 void exchange_repeat(struct exchange *x);

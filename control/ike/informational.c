@@ -1,6 +1,6 @@
 /* Informational exchanges (RFC 2408 section 4.8, RFC 2409 section 5.7, RFC 3706): DELETE, notifies,
- * dead peer detection. Only what is encrypted and hashed changes anything; the rest is at most a hint
- * in a sentence for people. Nothing here is ever answered with an error. */
+ * dead peer detection. Only what is encrypted and hashed changes anything; the rest is at most a
+ * hint in a sentence for people. Nothing here is ever answered with an error. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +9,8 @@
 
 /* ------------------------------------------------------------------------------- sending ---- */
 
-/* HASH(1) | N/D under the SA. repeat: the same message again, later, because nobody acknowledges. */
+/* HASH(1) | N/D under the SA. repeat: the same message again, later, because nobody acknowledges.
+ */
 static void info_send(struct isakmp_sa *sa, uint8_t type, const uint8_t *body, size_t len,
 		      bool repeat)
 {
@@ -24,8 +25,9 @@ static void info_send(struct isakmp_sa *sa, uint8_t type, const uint8_t *body, s
 	size_t at = msg_reserve(&m, PL_HASH, sa->keys->prf_len);
 	msg_payload(&m, type, body, len);
 	size_t rest = at + sa->keys->prf_len;
-	if (m.overflow || ike_hash1(sa->keys, msgid, (struct view){ m.buf + rest, m.len - rest },
-				    m.buf + at) != 0 ||
+	if (m.overflow ||
+	    ike_hash1(sa->keys, msgid, (struct view){ m.buf + rest, m.len - rest }, m.buf + at) !=
+		    0 ||
 	    exchange_send(x, &m, STEP_NONE) != 0 || !repeat) {
 		exchange_kill(x);
 		return;

@@ -403,8 +403,7 @@ void sa_dpd_timer(void *arg)
 	memcpy(spi + ISAKMP_COOKIE_LEN, sa->rcookie, ISAKMP_COOKIE_LEN);
 	put_u32(seq, sa->dpd_seq);
 	info_notify(sa, PROTO_ISAKMP, N_DPD, spi, sizeof(spi), seq, sizeof(seq));
-	timer_set(&ike->timers, &sa->dpd,
-		  now + (retry_ms(sa->peer) * 1000ull << sa->dpd_tries));
+	timer_set(&ike->timers, &sa->dpd, now + (retry_ms(sa->peer) * 1000ull << sa->dpd_tries));
 	sa->dpd_tries++;
 }
 

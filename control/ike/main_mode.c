@@ -36,8 +36,8 @@ int main_mode_start(struct peer *peer)
 		goto failed;
 	exchange_begin(x, &m, false);
 	ike_offer_write(&m, peer->cfg.ike, peer->cfg.n_ike, AUTH_PSK, phase1_life(peer), 0);
-	if (m.overflow || buf_set(ike, &x->sai, m.buf + ISAKMP_HDR_LEN + 4,
-				  m.len - ISAKMP_HDR_LEN - 4) != 0)
+	if (m.overflow ||
+	    buf_set(ike, &x->sai, m.buf + ISAKMP_HDR_LEN + 4, m.len - ISAKMP_HDR_LEN - 4) != 0)
 		goto failed;
 	vendor_write(&m, sa);
 	ike_note(ike, peer, sa, "Main Mode to %s begins", peer->cfg.name);
@@ -173,8 +173,8 @@ static int mm_send_ke(struct exchange *x, struct buf *nonce, uint8_t next)
 static void mm_public_failed(struct exchange *x, int rc)
 {
 	exchange_fail(x, rc == -EKEYREJECTED ? N_INVALID_KEY_INFORMATION : 0,
-		      rc == -EKEYREJECTED ? "the public value of %s is not usable in its group" :
-					    "Main Mode with %s: out of memory",
+		      rc == -EKEYREJECTED ? "the public value of %s is not usable in its group"
+					  : "Main Mode with %s: out of memory",
 		      x->sa->peer->cfg.name);
 }
 
@@ -399,15 +399,16 @@ static bool mm_identify(struct exchange *x, const struct ike_id *id)
 		return true;
 	sa_move(sa, p);
 	if (p->down) {
-		exchange_fail(x, N_AUTHENTICATION_FAILED, "Main Mode of %s refused: down by command",
-			      p->cfg.name);
+		exchange_fail(x, N_AUTHENTICATION_FAILED,
+			      "Main Mode of %s refused: down by command", p->cfg.name);
 		return false;
 	}
 	if (!peer_allows(p, &sa->t)) {
-		exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
-			      "Main Mode of %s refused: %s is not among its proposals (chosen for %s, "
-			      "which has the same addresses)",
-			      p->cfg.name, ike_transform_str(&sa->t, t, sizeof(t)), was->cfg.name);
+		exchange_fail(
+			x, N_NO_PROPOSAL_CHOSEN,
+			"Main Mode of %s refused: %s is not among its proposals (chosen for %s, "
+			"which has the same addresses)",
+			p->cfg.name, ike_transform_str(&sa->t, t, sizeof(t)), was->cfg.name);
 		return false;
 	}
 	return true;
@@ -487,11 +488,12 @@ void mm_timeout(struct exchange *x, const struct step *s)
 
 	ip_addr_str(&sa->path.remote, addr, sizeof(addr));
 	if (s->number == 6)
-		exchange_fail(x, 0,
-			      "%s (%s) does not answer Main Mode message 5 on UDP port %u: probable "
-			      "pre-shared key mismatch with %s (secret %s)%s%s",
-			      cfg->name, addr, sa->path.remote_port, cfg->name, cfg->psk_name,
-			      sa->hint[0] ? "; " : "", sa->hint);
+		exchange_fail(
+			x, 0,
+			"%s (%s) does not answer Main Mode message 5 on UDP port %u: probable "
+			"pre-shared key mismatch with %s (secret %s)%s%s",
+			cfg->name, addr, sa->path.remote_port, cfg->name, cfg->psk_name,
+			sa->hint[0] ? "; " : "", sa->hint);
 	else
 		exchange_fail(x, 0,
 			      "%s (%s) is silent on UDP port %u: no answer to Main Mode message %u "

@@ -1,4 +1,5 @@
-/* NAT traversal: RFC 3947 and its drafts 02 and 03, which differ in payload and mode numbers only. */
+/* NAT traversal: RFC 3947 and its drafts 02 and 03, which differ in payload and mode numbers only.
+ */
 #include <string.h>
 
 #include "engine.h"
@@ -54,10 +55,10 @@ void natt_read(struct isakmp_sa *sa, const struct payload_list *l)
 	sa->encap = sa->nat_local || sa->nat_remote || sa->peer->cfg.force_encap;
 	if (sa->encap)
 		ike_note(sa->ike, sa->peer, sa, "UDP encapsulation: %s",
-			 sa->nat_local && sa->nat_remote ? "both sides are behind a NAT" :
-			 sa->nat_local			 ? "we are behind a NAT" :
-			 sa->nat_remote			 ? "the peer is behind a NAT" :
-							   "forced by the configuration");
+			 sa->nat_local && sa->nat_remote ? "both sides are behind a NAT"
+			 : sa->nat_local                 ? "we are behind a NAT"
+			 : sa->nat_remote                ? "the peer is behind a NAT"
+							 : "forced by the configuration");
 }
 
 void natt_float(struct isakmp_sa *sa)

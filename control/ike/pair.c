@@ -25,8 +25,8 @@ static void pair_end(void *arg)
 	struct pair *pair = arg;
 	struct isakmp_sa *sa = peer_sa(pair->child->peer);
 
-	/* The peer may have kept this one and not its successor: it learns otherwise from the DELETE,
-	 * and until then its packets are still taken. */
+	/* The peer may have kept this one and not its successor: it learns otherwise from the
+	 * DELETE, and until then its packets are still taken. */
 	if (pair->state == PAIR_OLD && !pair->told && sa) {
 		pair->told = true;
 		info_delete_pair(sa, pair);
@@ -199,9 +199,9 @@ static bool pair_wins(const struct pair *a, const struct pair *b)
 	return (a->ref.spi ^ a->spi_out) > (b->ref.spi ^ b->spi_out);
 }
 
-/* Is o of an earlier negotiation than pair, for certain? One side makes its pairs one after the other
- * (and the responder sees their first messages in that order), so only pairs of both sides can be of
- * the same time. */
+/* Is o of an earlier negotiation than pair, for certain? One side makes its pairs one after the
+ * other (and the responder sees their first messages in that order), so only pairs of both sides
+ * can be of the same time. */
 static bool pair_precedes(const struct pair *o, const struct pair *pair)
 {
 	if (o->initiator == pair->initiator)
@@ -222,7 +222,8 @@ static bool pair_succeeds(struct pair *pair, uint32_t replaces, bool *rekey)
 			pair_retire(o, "rekeyed", pair->initiator);
 			*rekey = true;
 		} else if (parallel) {
-			continue; /* only the peer knows which one it replaces: its DELETE says so */
+			/* only the peer knows which one it replaces: its DELETE says so */
+			continue;
 		} else if (o->initiator == pair->initiator || pair_wins(o, pair)) {
 			return false;
 		} else {
@@ -273,8 +274,7 @@ void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 		ike->totals.rekeys_phase2 += rekey;
 		ike_event(ike, rekey ? IKE_EV_CHILD_REKEYED : IKE_EV_CHILD_UP, child->peer, child,
 			  NULL, "%s, SPI %08x in, %08x out",
-			  esp_transform_str(&pair->t, t, sizeof(t)), pair->ref.spi,
-			  pair->spi_out);
+			  esp_transform_str(&pair->t, t, sizeof(t)), pair->ref.spi, pair->spi_out);
 	}
 	pair_wipe(pair);
 }
@@ -333,8 +333,9 @@ void ike_sa_limit(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir, bo
 
 	if (pair && pair->state == PAIR_LIVE) {
 		if (hard)
-			pair_delete(pair, true, dir == SA_IN ? "its inbound volume is used up" :
-							       "its outbound volume is used up");
+			pair_delete(pair, true,
+				    dir == SA_IN ? "its inbound volume is used up"
+						 : "its outbound volume is used up");
 		else
 			pair_soft(pair);
 	}

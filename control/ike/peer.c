@@ -128,7 +128,8 @@ bool peer_needs_phase1(struct peer *p)
 	return false;
 }
 
-/* The one place that starts negotiations. Runs from a timer, never in the middle of another call. */
+/* The one place that starts negotiations. Runs from a timer, never in the middle of another call.
+ */
 void peer_maintain(void *arg)
 {
 	struct peer *p = arg;
@@ -222,8 +223,7 @@ void peer_forget_before(struct peer *p, uint64_t before, struct isakmp_sa *excep
 	}
 	TAILQ_FOREACH(c, &p->children, link)
 		TAILQ_FOREACH(pair, &c->pairs, link)
-			if (!pair->dead && pair->established_us &&
-			    pair->established_us < before)
+			if (!pair->dead && pair->established_us && pair->established_us < before)
 				pair_delete(pair, false, "the peer has started anew");
 }
 
@@ -234,8 +234,7 @@ void peer_lost(struct peer *p, struct isakmp_sa *sa)
 	struct child *c;
 	bool alive = false;
 
-	peer_error(p, sa, "%s is dead: it answered none of %u probes", p->cfg.name,
-		   sa->dpd_tries);
+	peer_error(p, sa, "%s is dead: it answered none of %u probes", p->cfg.name, sa->dpd_tries);
 	ike_event(p->ike, IKE_EV_PHASE1_DOWN, p, NULL, sa, "%s", p->last_error);
 	sa_kill(sa);
 	TAILQ_FOREACH(o, &p->sas, link)

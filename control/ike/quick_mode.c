@@ -5,8 +5,8 @@
  *                                  <--  2  HDR*, HASH(2), SA, Nr [, KE] [, IDci, IDcr]
  *   3  HDR*, HASH(3)               -->
  *
- * Make before break: the responder's inbound SA stands before message 2 leaves, the initiator's before
- * message 3 does; each side sends through the new pair only afterwards. */
+ * Make before break: the responder's inbound SA stands before message 2 leaves, the initiator's
+ * before message 3 does; each side sends through the new pair only afterwards. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -89,8 +89,8 @@ static int qm_send(struct exchange *x, struct msgbuf *m, size_t hash_at, uint8_t
 
 	if (m->overflow)
 		return -ENOSPC;
-	rc = x->initiator ? ike_hash1(k, x->msgid, rest, m->buf + hash_at) :
-			    ike_hash2(k, x->msgid, buf_view(&x->ni), rest, m->buf + hash_at);
+	rc = x->initiator ? ike_hash1(k, x->msgid, rest, m->buf + hash_at)
+			  : ike_hash2(k, x->msgid, buf_view(&x->ni), rest, m->buf + hash_at);
 	return rc != 0 ? rc : exchange_send(x, m, next);
 }
 
@@ -143,8 +143,7 @@ failed:
 	qm_no_memory(x);
 }
 
-void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx,
-		      uint32_t replaces)
+void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx, uint32_t replaces)
 {
 	uint32_t msgid = sa_msgid_new(sa);
 	struct exchange *x = msgid ? exchange_new(sa, EXCH_QUICK, true, msgid) : NULL;
@@ -180,8 +179,7 @@ static int qm_send_2(struct exchange *x)
 		return -EBADMSG;
 	exchange_begin(x, &m, true);
 	size_t hash_at = msg_reserve(&m, PL_HASH, x->sa->keys->prf_len);
-	answer_write(&m, &x->ike->offer, q->choice.proposal, q->choice.transform,
-		     q->pair->ref.spi);
+	answer_write(&m, &x->ike->offer, q->choice.proposal, q->choice.transform, q->pair->ref.spi);
 	qm_put_common(x, &m);
 	return qm_send(x, &m, hash_at, 1);
 }
@@ -268,10 +266,9 @@ bool qm_take(struct exchange *x, const struct inmsg *m, uint16_t group)
 		return false;
 	}
 	if ((g != NULL) != (ke != NULL) || (g && ke->body.len != g->public_len)) {
-		exchange_fail(x, N_INVALID_KEY_INFORMATION,
-			      "Quick Mode with %s: %s", name,
-			      g ? "the public value for PFS is missing or has a wrong length" :
-				  "a public value came, but no PFS group was chosen");
+		exchange_fail(x, N_INVALID_KEY_INFORMATION, "Quick Mode with %s: %s", name,
+			      g ? "the public value for PFS is missing or has a wrong length"
+				: "a public value came, but no PFS group was chosen");
 		return false;
 	}
 	if (buf_set(x->ike, x->initiator ? &x->nr : &x->ni, nonce.p, nonce.len) != 0 ||

@@ -92,8 +92,9 @@ void ike_child_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_c
 	}
 }
 
-void ike_peer_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_peer_cfg *cfg,
-						  const char *last_error), void *ctx)
+void ike_peer_foreach(struct ike *ike,
+		      void (*fn)(void *ctx, const struct ike_peer_cfg *cfg, const char *last_error),
+		      void *ctx)
 {
 	struct peer *p;
 	struct child *c;

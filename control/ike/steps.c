@@ -5,10 +5,11 @@
 
 #include "exchange.h"
 
-#define NATD	 (PB(PL_NAT_D) | PB(PL_NAT_D_DRAFT))
-#define NATOA	 (PB(PL_NAT_OA) | PB(PL_NAT_OA_DRAFT))
+#define NATD     (PB(PL_NAT_D) | PB(PL_NAT_D_DRAFT))
+#define NATOA    (PB(PL_NAT_OA) | PB(PL_NAT_OA_DRAFT))
 #define ANYWHERE (PB(PL_VENDOR) | PB(PL_NOTIFY))
 
+/* clang-format off */
 const struct step step_table[] = {
 	/* Main Mode, responder */
 	{ .name = "Main Mode message 1", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = false,
@@ -60,6 +61,7 @@ const struct step step_table[] = {
 	  .optional = PB(PL_DELETE) | ANYWHERE, .hash = STEP_HASH1,
 	  .verify = qm_verify_hash, .handle = info_handle },
 };
+/* clang-format on */
 
 const unsigned step_count = sizeof(step_table) / sizeof(step_table[0]);
 

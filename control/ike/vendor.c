@@ -3,6 +3,7 @@
 
 #include "engine.h"
 
+/* clang-format off */
 static const struct vendor_id {
 	uint8_t id[16];
 	enum natt_version natt; /* NATT_NONE: not about NAT */
@@ -21,6 +22,7 @@ static const struct vendor_id {
 	    0x00 },
 	  NATT_NONE, true },
 };
+/* clang-format on */
 
 #define N_VENDORS (sizeof(vendor_table) / sizeof(vendor_table[0]))
 

@@ -1,12 +1,12 @@
-/* Mutated messages into a live engine, before and after decryption. Two nodes of the simulated network
- * negotiate; at one of their messages, chosen by the input, changed copies of it go to the receiver
- * first. A copy may be changed as it is on the wire, or in its plaintext and encrypted again with the
- * real keys, with or without a valid hash: so that every state sees every kind of nonsense, also from
- * a peer that is authenticated. Whatever was taken for real, nothing may crash, leak, hang or confuse
- * the sink.
+/* Mutated messages into a live engine, before and after decryption. Two nodes of the simulated
+ * network negotiate; at one of their messages, chosen by the input, changed copies of it go to the
+ * receiver first. A copy may be changed as it is on the wire, or in its plaintext and encrypted
+ * again with the real keys, with or without a valid hash: so that every state sees every kind of
+ * nonsense, also from a peer that is authenticated. Whatever was taken for real, nothing may crash,
+ * leak, hang or confuse the sink.
  *
- * Input: options, index of the message, then for each copy: how, number of edits, edits of three bytes
- * (offset, value). */
+ * Input: options, index of the message, then for each copy: how, number of edits, edits of three
+ * bytes (offset, value). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +15,9 @@
 #include "exchange.h"
 #include "sim.h"
 
-#define SEC	   1000000ull
-#define MAX_MSG	   2048
-#define COPIES	   48
+#define SEC     1000000ull
+#define MAX_MSG 2048
+#define COPIES  48
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -83,8 +83,8 @@ static void fix_hash(const struct target *t, const struct isakmp_hdr *h, uint8_t
 		struct view ours = { dh_public(t->x->dh), t->x->peer_ke.len };
 		struct view theirs = buf_view(&t->x->peer_ke);
 		bool init = t->x->initiator;
-		ike_auth_hash(k, !init, init ? ours : theirs, init ? theirs : ours,
-			      t->sa->icookie, t->sa->rcookie, buf_view(&t->x->sai), id->body, out);
+		ike_auth_hash(k, !init, init ? ours : theirs, init ? theirs : ours, t->sa->icookie,
+			      t->sa->rcookie, buf_view(&t->x->sai), id->body, out);
 	}
 }
 
@@ -190,8 +190,9 @@ static void bend(struct sim *s, uint8_t options)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct sim_cfg cfg = { .seed = 1, .nodes = 2, .faults = SIM_IDLE, .delay_min_us = 100,
-			       .delay_max_us = 2000 };
+	struct sim_cfg cfg = {
+		.seed = 1, .nodes = 2, .faults = SIM_IDLE, .delay_min_us = 100, .delay_max_us = 2000
+	};
 
 	if (len < 3)
 		return 0;

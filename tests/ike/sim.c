@@ -26,8 +26,9 @@ void sim_violated(struct sim *s, const char *fmt, ...)
 
 	if (s->error[0])
 		return;
-	int n = snprintf(s->error, sizeof(s->error), "seed %llu, %.3f s: ",
-			 (unsigned long long)s->cfg.seed, (double)s->now / 1e6);
+	int n = snprintf(s->error, sizeof(s->error),
+			 "seed %llu, %.3f s: ", (unsigned long long)s->cfg.seed,
+			 (double)s->now / 1e6);
 	va_start(ap, fmt);
 	vsnprintf(s->error + n, sizeof(s->error) - (size_t)n, fmt, ap);
 	va_end(ap);
@@ -130,9 +131,11 @@ void sim_node_halt(struct sim_node *n)
 	n->epoch++;
 	for (unsigned i = 0; i < SIM_MAX_SAS; i++)
 		if (n->sas[i].used)
-			sim_violated(n->sim, "node %u leaves SPI %08x behind", n->idx, n->sas[i].p.spi);
+			sim_violated(n->sim, "node %u leaves SPI %08x behind", n->idx,
+				     n->sas[i].p.spi);
 	if (n->n_reserved)
-		sim_violated(n->sim, "node %u leaves %u reservations behind", n->idx, n->n_reserved);
+		sim_violated(n->sim, "node %u leaves %u reservations behind", n->idx,
+			     n->n_reserved);
 }
 
 void sim_restart(struct sim *s, unsigned node)

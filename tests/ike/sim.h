@@ -1,9 +1,10 @@
 /* A simulated network: IKE engines in one process on virtual time. Everything that happens follows
- * from the seed: configuration, delays, loss, duplicates, restarts, random numbers. A sink stands in
- * for the data plane of each node and checks what it is told.
+ * from the seed: configuration, delays, loss, duplicates, restarts, random numbers. A sink stands
+ * in for the data plane of each node and checks what it is told.
  *
- * Node 0 is a hub with a connection to each other node. Packets of traffic cross the network all the
- * time, "encrypted" with the sender's outbound SA: the receiver must have that SPI with that key. */
+ * Node 0 is a hub with a connection to each other node. Packets of traffic cross the network all
+ * the time, "encrypted" with the sender's outbound SA: the receiver must have that SPI with that
+ * key. */
 #ifndef SHRIKE_TEST_SIM_H
 #define SHRIKE_TEST_SIM_H
 
@@ -17,22 +18,22 @@
 #define SIM_ERR_LEN   400
 
 enum sim_faults {
-	SIM_LOSS = 1,	 /* packets get lost */
-	SIM_DUP = 2,	 /* or come twice */
+	SIM_LOSS = 1,    /* packets get lost */
+	SIM_DUP = 2,     /* or come twice */
 	SIM_RESTART = 4, /* nodes forget everything */
-	SIM_NAT = 8,	 /* every node but the hub sits behind a NAT */
-	SIM_REKEY = 16,	 /* an operator rekeys at random, often on both sides at once */
-	SIM_IDLE = 32,	 /* no traffic: nothing but IKE itself can notice what went wrong */
+	SIM_NAT = 8,     /* every node but the hub sits behind a NAT */
+	SIM_REKEY = 16,  /* an operator rekeys at random, often on both sides at once */
+	SIM_IDLE = 32,   /* no traffic: nothing but IKE itself can notice what went wrong */
 };
 
 struct sim_cfg {
 	uint64_t seed;
-	unsigned nodes;	      /* 2..SIM_MAX_NODES */
-	unsigned faults;      /* enum sim_faults */
-	unsigned loss, dup;   /* percent */
+	unsigned nodes;                      /* 2..SIM_MAX_NODES */
+	unsigned faults;                     /* enum sim_faults */
+	unsigned loss, dup;                  /* percent */
 	uint64_t delay_min_us, delay_max_us; /* of a packet; the spread makes them overtake */
 	uint64_t job_max_us, install_max_us;
-	uint64_t rough_us;    /* how long the faults last */
+	uint64_t rough_us; /* how long the faults last */
 	bool verbose;
 	const char *psk[SIM_MAX_NODES]; /* NULL: "secret" */
 };
@@ -54,7 +55,7 @@ struct ike_peer_cfg *sim_peer_cfg(struct sim *sim, unsigned node, unsigned peer)
 void sim_start(struct sim *sim); /* hands all configurations to the engines */
 void sim_restart(struct sim *sim, unsigned node);
 void sim_rebind(struct sim *sim, unsigned node); /* its NAT forgets its ports and takes others */
-void sim_run(struct sim *sim, uint64_t us); /* virtual time passes */
+void sim_run(struct sim *sim, uint64_t us);      /* virtual time passes */
 uint64_t sim_now(const struct sim *sim);
 void sim_set_faults(struct sim *sim, unsigned faults);
 /* Both ends agree on everything and nothing is under way. */
@@ -66,7 +67,8 @@ const char *sim_error(const struct sim *sim);
 struct sim_totals sim_totals(const struct sim *sim);
 /* The last error that a node remembers for its peer. */
 const char *sim_last_error(struct sim *sim, unsigned node, unsigned peer);
-/* A hook that sees every ISAKMP message when it is sent; it may change it or return false to drop. */
+/* A hook that sees every ISAKMP message when it is sent; it may change it or return false to drop.
+ */
 void sim_set_tap(struct sim *sim,
 		 bool (*tap)(void *ctx, unsigned from, struct ike_path *path, uint8_t *msg,
 			     size_t *len),

@@ -86,8 +86,9 @@ bool sim_quiet(struct sim *s, char *why, size_t size)
 		for (unsigned k = 0; k < SIM_MAX_SAS; k++)
 			n += s->nodes[i].sas[k].used;
 		if (n != 2 * l.n || s->nodes[i].n_reserved != l.n) {
-			snprintf(why, size, "node %u: %u SAs installed and %u reserved for %u pairs",
-				 i, n, s->nodes[i].n_reserved, l.n);
+			snprintf(why, size,
+				 "node %u: %u SAs installed and %u reserved for %u pairs", i, n,
+				 s->nodes[i].n_reserved, l.n);
 			return false;
 		}
 	}

@@ -4,7 +4,7 @@
 
 #include "sim.h"
 
-#define SEC	1000000ull
+#define SEC     1000000ull
 #define MSG_CAP 8192
 
 struct sink_sa {
@@ -19,7 +19,7 @@ struct sim_node {
 	struct ike *ike;
 	uint64_t rng;
 	struct ip_addr addr, outside; /* outside: as others see it */
-	uint16_t nat_base;	      /* what its NAT adds to its ports */
+	uint16_t nat_base;            /* what its NAT adds to its ports */
 	struct ike_peer_cfg peers[SIM_MAX_NODES];
 	struct sink_sa sas[SIM_MAX_SAS];
 	struct sa_ref reserved[SIM_MAX_SAS];

@@ -1,4 +1,5 @@
-/* What an engine sees of the world: the network, the clock, jobs, and a sink that checks its SAs. */
+/* What an engine sees of the world: the network, the clock, jobs, and a sink that checks its SAs.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,8 +84,11 @@ static void op_send(void *ctx, const struct ike_path *path, const uint8_t *msg, 
 		copies = 2;
 	s->totals.lost += copies == 0;
 	sim_say(s, "node %u -> %u port %u, exchange %u, message ID %02x%02x%02x%02x, %zu bytes%s",
-	    from->idx, to->idx, path->remote_port, msg[18], msg[20], msg[21], msg[22], msg[23], len,
-	    copies == 0 ? " LOST" : copies == 2 ? " TWICE" : "");
+		from->idx, to->idx, path->remote_port, msg[18], msg[20], msg[21], msg[22], msg[23],
+		len,
+		copies == 0   ? " LOST"
+		: copies == 2 ? " TWICE"
+			      : "");
 	while (copies--) {
 		struct sim_ev *e = sim_ev_new(s, EV_MSG, to->idx, sim_delay(s));
 		e->path = seen;
@@ -103,7 +107,8 @@ static void op_keepalive(void *ctx, const struct ike_path *path)
 static void op_job(void *ctx, struct ike_job *job)
 {
 	struct sim_node *n = ctx;
-	struct sim_ev *e = sim_ev_new(n->sim, EV_JOB, n->idx, sim_below(n->sim, n->sim->cfg.job_max_us + 1));
+	struct sim_ev *e =
+		sim_ev_new(n->sim, EV_JOB, n->idx, sim_below(n->sim, n->sim->cfg.job_max_us + 1));
 
 	e->job = job;
 }
@@ -138,7 +143,7 @@ static void op_release(void *ctx, const struct sa_ref *ref)
 
 	if (sim_sink_find(n, ref->spi, SA_IN) || sim_sink_find(n, ref->spi, SA_OUT))
 		sim_violated(n->sim, "node %u releases SPI %08x while it is installed", n->idx,
-			 ref->spi);
+			     ref->spi);
 	for (unsigned i = 0; i < n->n_reserved; i++)
 		if (n->reserved[i].spi == ref->spi) {
 			n->reserved[i] = n->reserved[--n->n_reserved];
@@ -159,7 +164,7 @@ static int op_install(void *ctx, const struct sa_params *p)
 		struct sink_sa *in = sim_sink_find(n, p->ref.spi, SA_IN);
 		if (!in || !in->confirmed)
 			sim_violated(s, "node %u: outbound before inbound, SPI %08x", n->idx,
-				 p->ref.spi);
+				     p->ref.spi);
 	}
 	while (i < SIM_MAX_SAS && n->sas[i].used)
 		i++;
@@ -169,7 +174,8 @@ static int op_install(void *ctx, const struct sa_params *p)
 	if (p->dir == SA_OUT)
 		n->current[p->policy] = i + 1;
 	sim_say(s, "node %u installs %s %08x", n->idx, p->dir == SA_IN ? "in " : "out", p->spi);
-	struct sim_ev *e = sim_ev_new(s, EV_INSTALLED, n->idx, sim_below(s, s->cfg.install_max_us + 1));
+	struct sim_ev *e =
+		sim_ev_new(s, EV_INSTALLED, n->idx, sim_below(s, s->cfg.install_max_us + 1));
 	e->ref = p->ref;
 	e->dir = p->dir;
 	return 0;
@@ -182,7 +188,7 @@ static void op_remove(void *ctx, const struct sa_ref *ref, enum sa_dir dir)
 
 	if (!sa) {
 		sim_violated(n->sim, "node %u removes SPI %08x, which is not installed", n->idx,
-			 ref->spi);
+			     ref->spi);
 		return;
 	}
 	sim_say(n->sim, "node %u removes %s %08x", n->idx, dir == SA_IN ? "in " : "out", sa->p.spi);
@@ -195,8 +201,8 @@ static void op_event(void *ctx, const struct ike_event *ev)
 {
 	struct sim_node *n = ctx;
 
-	sim_say(n->sim, "node %u: [%s%s%s] %s", n->idx, ev->peer, ev->child[0] ? "/" : "", ev->child,
-	    ev->text);
+	sim_say(n->sim, "node %u: [%s%s%s] %s", n->idx, ev->peer, ev->child[0] ? "/" : "",
+		ev->child, ev->text);
 }
 
 void sim_node_boot(struct sim_node *n)

@@ -37,7 +37,8 @@ static void peer_fill(struct sim *s, unsigned a, unsigned b)
 		struct ike_child_cfg *c = &p->children[i];
 		snprintf(c->name, sizeof(c->name), "net%u", i);
 		c->policy = b * 8 + i;
-		uint32_t near = 0x0a000000u | a << 16 | i << 8, far = 0x0a000000u | b << 16 | i << 8;
+		uint32_t near = 0x0a000000u | a << 16 | i << 8,
+			 far = 0x0a000000u | b << 16 | i << 8;
 		c->sel.local = (struct ip_range){ ip_addr_v4(near), ip_addr_v4(near | 255) };
 		c->sel.remote = (struct ip_range){ ip_addr_v4(far), ip_addr_v4(far | 255) };
 		c->esp[0] = (struct esp_transform){ .encr = ENCR_AES_GCM_16, .key_bits = 128 };
@@ -47,9 +48,9 @@ static void peer_fill(struct sim *s, unsigned a, unsigned b)
 		c->mode = SA_TUNNEL;
 		c->life_s = 90 + (uint32_t)(sim_random(&r) % 200);
 		/* one end at least wants it up */
-		c->start = a != 0 || start == 0 ? START_IMMEDIATE :
-			   start == 1		? START_PASSIVE :
-						  START_ON_DEMAND;
+		c->start = a != 0 || start == 0 ? START_IMMEDIATE
+			   : start == 1         ? START_PASSIVE
+						: START_ON_DEMAND;
 	}
 }
 
@@ -120,7 +121,7 @@ void sim_finish(struct sim *s)
 	for (unsigned i = 0; i < s->cfg.nodes; i++)
 		if (ike_objects(s->nodes[i].ike) != 0)
 			sim_violated(s, "node %u still holds %zu bytes without any peer", i,
-				 ike_objects(s->nodes[i].ike));
+				     ike_objects(s->nodes[i].ike));
 	for (unsigned i = 0; i < s->cfg.nodes; i++)
 		sim_node_halt(&s->nodes[i]);
 }

@@ -13,7 +13,7 @@ static void traffic_policy(struct sim_node *n, unsigned policy)
 	if (n->current[policy] == 0) {
 		if (n->was_up[policy] && !(s->cfg.faults & (SIM_LOSS | SIM_RESTART)))
 			sim_violated(s, "node %u has no outbound SA for policy %u any more", n->idx,
-				 policy);
+				     policy);
 		ike_acquire(n->ike, policy);
 		return;
 	}
@@ -40,12 +40,13 @@ void sim_traffic_arrives(struct sim_node *n, const struct sim_ev *e)
 		s->totals.unknown++;
 		if (e->clean)
 			sim_violated(s, "node %u does not know SPI %08x: a packet is lost", n->idx,
-				 e->spi);
+				     e->spi);
 		ike_bad_spi(n->ike, &e->path.remote, e->spi);
 		return;
 	}
 	if (!in->confirmed)
-		sim_violated(s, "node %u: SPI %08x is used before its lcore has it", n->idx, e->spi);
+		sim_violated(s, "node %u: SPI %08x is used before its lcore has it", n->idx,
+			     e->spi);
 	if (memcmp(in->p.key, e->key, sizeof(e->key)) != 0 ||
 	    memcmp(in->p.auth, e->auth, sizeof(e->auth)) != 0)
 		sim_violated(s, "node %u: keys of SPI %08x differ", n->idx, e->spi);

@@ -1,5 +1,5 @@
-/* The exchange engine, one behaviour a test: diagnosis, limits, NAT, loss of a peer, the operator. Two
- * nodes of the simulated network, whose configuration each test bends. */
+/* The exchange engine, one behaviour a test: diagnosis, limits, NAT, loss of a peer, the operator.
+ * Two nodes of the simulated network, whose configuration each test bends. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -173,8 +173,9 @@ Test(engine, quick_rekeys_by_one_side_follow_each_other)
 		sim_start(s);
 		sim_run(s, 5 * SEC);
 		for (unsigned i = 0; i < 6; i++) {
-			cr_assert_eq(ike_rekey(sim_engine(s, who), who ? "node0/net0" : "node1/net0"),
-				     0);
+			cr_assert_eq(
+				ike_rekey(sim_engine(s, who), who ? "node0/net0" : "node1/net0"),
+				0);
 			sim_run(s, 2 * SEC);
 		}
 		ike_totals(sim_engine(s, 0), &t);
@@ -222,8 +223,8 @@ Test(engine, parallel_pairs)
 	two_nodes_end(s);
 }
 
-/* Both sides must hold one current pair at any time, whoever asked for the new ones and however soon
- * after each other. */
+/* Both sides must hold one current pair at any time, whoever asked for the new ones and however
+ * soon after each other. */
 static void rekey_often(const unsigned *by, unsigned n, uint64_t apart)
 {
 	struct sim *s = two_nodes();

@@ -1,5 +1,5 @@
-/* The simulated network: many seeded runs, each rough for a while and then quiet; at the end both ends
- * of every connection must have the same SA pairs with the same keys, and nothing else.
+/* The simulated network: many seeded runs, each rough for a while and then quiet; at the end both
+ * ends of every connection must have the same SA pairs with the same keys, and nothing else.
  *
  *   test_sim [--runs N] [--from SEED]     N runs with successive seeds
  *   test_sim --seed SEED                  one run with its timeline */
@@ -9,7 +9,7 @@
 
 #include "sim.h"
 
-#define SEC	    1000000ull
+#define SEC         1000000ull
 #define SETTLE_SECS 900 /* virtual seconds until everybody must have agreed */
 
 /* Runs one seed; returns false and prints what is wrong. */
