@@ -22,8 +22,8 @@ static bool keep_first(void *ctx, unsigned from, struct ike_path *path, uint8_t 
 	return false;
 }
 
-/* Somebody who cannot see our answers sends first messages in the name of a peer: those that never go
- * on must make room for the one that does. */
+/* Somebody who cannot see our answers sends first messages in the name of a peer: those that never
+ * go on must make room for the one that does. */
 Test(limits, forged_first_messages_do_not_lock_a_peer_out)
 {
 	struct sim *s = two_nodes();
@@ -59,8 +59,8 @@ static int no_random(void *ctx, void *buf, size_t len)
 	return no_random_of && len != no_random_of ? true_random(ctx, buf, len) : -EIO;
 }
 
-/* The random source fails for a while, as a whole or for nonces: the engine must try again later, not
- * at once for ever, and not never. */
+/* The random source fails for a while, as a whole or for nonces: the engine must try again later,
+ * not at once for ever, and not never. */
 static void random_fails(size_t of)
 {
 	struct sim *s = two_nodes();

@@ -45,7 +45,8 @@ Test(selection, a_sibling_does_not_revive_a_peer_that_is_down)
 	two_nodes_end(s);
 }
 
-/* The proposal was chosen for the first of the two; the one that the identity names must allow it. */
+/* The proposal was chosen for the first of the two; the one that the identity names must allow it.
+ */
 Test(selection, the_connection_that_is_meant_decides_about_the_proposal)
 {
 	struct sim *s = two_nodes();
@@ -62,8 +63,8 @@ Test(selection, the_connection_that_is_meant_decides_about_the_proposal)
 	two_nodes_end(s);
 }
 
-/* "remote: any" without a remote-id takes whoever knows the secret, by any identity: a client behind a
- * NAT names its private address. */
+/* "remote: any" without a remote-id takes whoever knows the secret, by any identity: a client
+ * behind a NAT names its private address. */
 Test(selection, any_without_an_identity_takes_every_identity)
 {
 	struct sim *s = two_nodes();
