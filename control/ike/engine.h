@@ -137,6 +137,7 @@ struct pair {                    /* one SA pair, from its reservation to its end
 	struct ike_path path;
 	struct selector sel;
 	uint32_t life_s;
+	uint64_t life_kb; /* agreed on, 0 = none */
 	struct pair_keys *keys; /* secret; until both directions are installed */
 	uint64_t created_us, established_us, expires_us;
 	struct timer soft, end; /* end: the hard limit, or the end of the grace time */
@@ -377,6 +378,14 @@ void info_delete_sa(struct isakmp_sa *sa);
 /* A notify in the clear, for a phase 1 that fails. */
 void info_clear_notify(struct ike *ike, const struct ike_path *path, const uint8_t *icookie,
 		       const uint8_t *rcookie, uint16_t type);
+
+/* ------------------------------------------------------------------------ lifetime.c -------- */
+/* The shorter of two; 0 is no limit. */
+uint64_t lifetime_shorter(uint64_t a, uint64_t b);
+/* Adds the notify RESPONDER-LIFETIME for our SPI; 0 for what needs no telling. */
+void lifetime_tell(struct msgbuf *m, uint32_t spi, uint32_t life_s, uint64_t life_kb);
+/* Shortens what was chosen to what such a notify in the message says. */
+void lifetime_read(const struct payload_list *l, struct esp_choice *c);
 
 /* ------------------------------------------------------------------------ natt.c, vendor.c -- */
 void natt_write(struct msgbuf *m, const struct isakmp_sa *sa, enum hash_alg hash);

@@ -110,6 +110,9 @@ int pair_derive(struct pair *pair, struct exchange *x)
 
 	pair->t = c->t;
 	pair->spi_out = c->spi;
+	pair->life_kb = lifetime_shorter(pair->child->cfg.life_kb, c->life_kb);
+	if (pair->life_kb > UINT64_MAX / 1024)
+		pair->life_kb = 0; /* more bytes than can be counted */
 	pair->udp_encap = x->sa->encap;
 	pair->path = x->sa->path;
 	pair->keys = ike_secret_alloc(pair->ike, sizeof(*pair->keys));
@@ -148,8 +151,8 @@ int pair_install(struct pair *pair, enum sa_dir dir)
 		.replay_window = cfg->replay_window,
 		.df = cfg->df,
 		.copy_dscp = cfg->copy_dscp,
-		.hard_bytes = cfg->life_kb * 1024,
-		.soft_bytes = cfg->life_kb * 1024 / 10 * 8,
+		.hard_bytes = pair->life_kb * 1024,
+		.soft_bytes = pair->life_kb * 1024 / 10 * 8,
 	};
 
 	memcpy(p.key, in ? pair->keys->in : pair->keys->out, sizeof(p.key));

@@ -169,6 +169,20 @@ void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx, u
 		qm_no_memory(x);
 }
 
+/* What of our lifetimes is shorter than what was offered. */
+static void qm_put_lifetime(const struct exchange *x, struct msgbuf *m)
+{
+	const struct qm *q = &x->qm;
+	uint32_t s = phase2_life(q->child);
+	uint64_t kb = q->child->cfg.life_kb;
+
+	if (lifetime_shorter(q->choice.life_s, s) == q->choice.life_s)
+		s = 0;
+	if (lifetime_shorter(q->choice.life_kb, kb) == q->choice.life_kb)
+		kb = 0;
+	lifetime_tell(m, q->pair->ref.spi, s, kb);
+}
+
 static int qm_send_2(struct exchange *x)
 {
 	struct qm *q = &x->qm;
@@ -181,6 +195,7 @@ static int qm_send_2(struct exchange *x)
 	size_t hash_at = msg_reserve(&m, PL_HASH, x->sa->keys->prf_len);
 	answer_write(&m, &x->ike->offer, q->choice.proposal, q->choice.transform, q->pair->ref.spi);
 	qm_put_common(x, &m);
+	qm_put_lifetime(x, &m);
 	return qm_send(x, &m, hash_at, 1);
 }
 
@@ -317,6 +332,7 @@ void qm_handle_2(struct exchange *x, const struct inmsg *m)
 		return;
 	}
 	esp_answer_resolve(&policy, &q->choice);
+	lifetime_read(&m->list, &q->choice);
 	if (id_i && id_r && (!same_id(&q->id_i, id_i) || !same_id(&q->id_r, id_r))) {
 		exchange_fail(x, N_INVALID_ID_INFORMATION,
 			      "%s answered with other selectors than the ones offered for %s", name,
