@@ -30,7 +30,7 @@ static void usage(FILE *to)
 	      "  --verify        time nothing: send packets out and back in, compare each\n"
 	      "  --only TEXT     only rows whose \"DIRECTION ALGORITHM SIZE SAS\" contains TEXT\n"
 	      "  --cpu N         run on this CPU (default: the last one)\n"
-	      "  --reps N        repetitions (default 9; at most 64)\n"
+	      "  --reps N        repetitions (default 9; at most 1024)\n"
 	      "  --packets N     packets a repetition (default 16384)\n"
 	      "  --help\n"
 	      "\n"
@@ -117,14 +117,22 @@ static json_t *stat_json(const struct stat *s)
 	return json_pack("{s:f, s:f, s:f}", "median", s->median, "q1", s->low, "q3", s->high);
 }
 
+static json_t *stages_json(const struct result *r)
+{
+	return json_pack("{s:o, s:o, s:o, s:o}", "classify", stat_json(&r->stage[RIG_CLASSIFY]),
+			 "policy", stat_json(&r->stage[RIG_POLICY]), "esp",
+			 stat_json(&r->stage[RIG_ESP]), "forward_and_sink",
+			 stat_json(&r->stage[RIG_FORWARD]));
+}
+
 static json_t *row_json(const struct result *r)
 {
-	return json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:o, s:o, s:o}", "direction",
+	return json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o}", "direction",
 			 r->dir == SA_OUT ? "out" : "in", "algorithm", r->alg->name, "inner_bytes",
 			 (int)r->size, "sas", (int)r->n_sas, "ns_per_packet", r->net, "mpps",
 			 1e3 / r->net, "gbit_per_second", gbits(r), "crypto_share", share(r), "gross_ns",
 			 stat_json(&r->gross), "sink_ns", stat_json(&r->sink), "crypto_ns",
-			 stat_json(&r->crypto));
+			 stat_json(&r->crypto), "stages_ns", stages_json(r));
 }
 
 static bool wanted(const struct options *o, enum sa_dir dir, const struct rig_alg *alg, uint16_t size,

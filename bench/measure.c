@@ -18,11 +18,13 @@ static void source(struct rig *rig, enum sa_dir dir, struct rte_mbuf **pkts, uns
 		rig_source_esp(rig, pkts, first);
 }
 
-static uint64_t time_whole(struct rig *rig, enum sa_dir dir, unsigned packets)
+/* ticks: one sum for each stage. Returns their total. */
+static uint64_t time_whole(struct rig *rig, enum sa_dir dir, unsigned packets, uint64_t *ticks)
 {
 	struct lcore *lc = rig->gw[dir];
 	uint64_t sum = 0;
 
+	memset(ticks, 0, RIG_STAGES * sizeof(*ticks));
 	for (unsigned i = 0; i < packets; i += RIG_BURST) {
 		struct rte_mbuf *pkts[RIG_BURST];
 		uint64_t start;
@@ -30,15 +32,18 @@ static uint64_t time_whole(struct rig *rig, enum sa_dir dir, unsigned packets)
 		if (dir == SA_IN && i % RIG_FRAMES == 0)
 			rig_replay_reset(rig);
 		source(rig, dir, pkts, i);
-		start = rte_rdtsc();
-		lc->now_tsc = start;
+		lc->now_tsc = rte_rdtsc();
 		if (dir == SA_OUT)
-			rig_way_out(lc, pkts, RIG_BURST);
+			rig_way_out(lc, pkts, RIG_BURST, ticks);
 		else
-			rig_way_in(lc, pkts, RIG_BURST);
+			rig_way_in(lc, pkts, RIG_BURST, ticks);
+		/* a full buffer was sent by the last stage; what is left goes now */
+		start = rte_rdtsc();
 		lcore_flush(lc);
-		sum += rte_rdtsc() - start;
+		ticks[RIG_FORWARD] += rte_rdtsc() - start;
 	}
+	for (unsigned i = 0; i < RIG_STAGES; i++)
+		sum += ticks[i];
 	return sum;
 }
 
@@ -133,15 +138,18 @@ static struct stat stat_of(double *v, unsigned n)
 
 int measure(struct rig *rig, enum sa_dir dir, unsigned reps, unsigned packets, struct result *out)
 {
-	double gross[MEASURE_MAX_REPS], sink[MEASURE_MAX_REPS], crypto[MEASURE_MAX_REPS];
-	uint64_t before = rig_drops(rig->gw[dir]);
+	static double gross[MEASURE_MAX_REPS], sink[MEASURE_MAX_REPS], crypto[MEASURE_MAX_REPS];
+	static double stage[RIG_STAGES][MEASURE_MAX_REPS];
+	uint64_t before = rig_drops(rig->gw[dir]), ticks[RIG_STAGES];
 	double ns;
 
 	packets = (packets + RIG_BURST - 1) / RIG_BURST * RIG_BURST;
 	ns = 1e9 / (double)rte_get_tsc_hz() / packets;
-	time_whole(rig, dir, packets / RIG_BURST / 8 * RIG_BURST); /* warm up */
+	time_whole(rig, dir, packets / RIG_BURST / 8 * RIG_BURST, ticks); /* warm up */
 	for (unsigned r = 0; r < reps; r++) {
-		gross[r] = (double)time_whole(rig, dir, packets) * ns;
+		gross[r] = (double)time_whole(rig, dir, packets, ticks) * ns;
+		for (unsigned i = 0; i < RIG_STAGES; i++)
+			stage[i][r] = (double)ticks[i] * ns;
 		crypto[r] = (double)time_crypto(rig, dir, packets) * ns;
 		sink[r] = (double)time_sink(rig, dir, packets) * ns;
 	}
@@ -154,6 +162,8 @@ int measure(struct rig *rig, enum sa_dir dir, unsigned reps, unsigned packets, s
 		.sink = stat_of(sink, reps),
 		.crypto = stat_of(crypto, reps),
 	};
+	for (unsigned i = 0; i < RIG_STAGES; i++)
+		out->stage[i] = stat_of(stage[i], reps);
 	out->net = out->gross.median - out->sink.median;
 	if (rig_drops(rig->gw[dir]) == before)
 		return 0;
@@ -200,9 +210,9 @@ int verify(struct rig *rig, unsigned n)
 		rte_pktmbuf_free_bulk(pkts + half, half);
 		for (unsigned k = 0; k < half; k++)
 			rig_inner(rig, i + k, rte_pktmbuf_mtod_offset(pkts[k], uint8_t *, ETH_LEN));
-		rig_way_out(rig->gw[SA_OUT], pkts, (uint16_t)half);
+		rig_way_out(rig->gw[SA_OUT], pkts, (uint16_t)half, NULL);
 		got = take(&rig->gw[SA_OUT]->tx[0], pkts);
-		rig_way_in(rig->gw[SA_IN], pkts, got);
+		rig_way_in(rig->gw[SA_IN], pkts, got, NULL);
 		got = take(&rig->gw[SA_IN]->tx[1], pkts);
 		for (unsigned k = 0; k < half; k++) {
 			if (k < got && same(rig, i + k, pkts[k]))

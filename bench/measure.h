@@ -4,7 +4,7 @@
 
 #include "rig.h"
 
-#define MEASURE_MAX_REPS 64
+#define MEASURE_MAX_REPS 1024
 
 struct stat {
 	double median, low, high; /* ns a packet; low and high: quartiles */
@@ -19,6 +19,7 @@ struct result {
 	struct stat sink;   /* transmitting to net_null and freeing, alone */
 	struct stat crypto; /* IPsec-MB alone on the same buffers */
 	double net;	    /* gross - sink, medians */
+	struct stat stage[RIG_STAGES]; /* parts of gross; the last holds the sink */
 };
 
 /* reps repetitions of at least `packets` packets each. 0, or -1 when packets were dropped. */

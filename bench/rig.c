@@ -272,7 +272,7 @@ static int frames_make(struct rig *rig)
 
 		rig_source_clear(rig, pkts, i);
 		rte_pktmbuf_free_bulk(pkts + RIG_BURST / 2, RIG_BURST / 2);
-		rig_way_out(lc, pkts, RIG_BURST / 2);
+		rig_way_out(lc, pkts, RIG_BURST / 2, NULL);
 		if (tx->n != RIG_BURST / 2)
 			return -1;
 		rig->frame_len = tx->pkt[0]->data_len;
@@ -386,27 +386,47 @@ void rig_source_esp(struct rig *rig, struct rte_mbuf **pkts, unsigned first)
 
 /* ------------------------------------------------------------------------- ways ------------- */
 
-void rig_way_out(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
+static inline uint64_t stamp(uint64_t *ticks, enum rig_stage stage, uint64_t since)
+{
+	uint64_t now;
+
+	if (!ticks)
+		return 0;
+	now = rte_rdtsc();
+	ticks[stage] += now - since;
+	return now;
+}
+
+void rig_way_out(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, uint64_t *ticks)
 {
 	struct rte_mbuf *esp[RIG_BURST], *host[RIG_BURST], *out[2 * RIG_BURST];
+	uint64_t t = ticks ? rte_rdtsc() : 0;
 	uint16_t n_esp, n_host, n_out;
 
 	n = stage_classify(lc, pkts, n, esp, &n_esp, host, &n_host);
+	t = stamp(ticks, RIG_CLASSIFY, t);
 	n = stage_spd(lc, pkts, n, out, &n_out);
+	t = stamp(ticks, RIG_POLICY, t);
 	if (unlikely(n))
 		stage_forward(lc, pkts, n);
 	n_out = stage_esp_out(lc, out, n_out);
+	t = stamp(ticks, RIG_ESP, t);
 	stage_forward(lc, out, n_out);
+	stamp(ticks, RIG_FORWARD, t);
 }
 
-void rig_way_in(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
+void rig_way_in(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, uint64_t *ticks)
 {
 	struct rte_mbuf *esp[RIG_BURST], *host[RIG_BURST];
+	uint64_t t = ticks ? rte_rdtsc() : 0;
 	uint16_t n_esp, n_host;
 
 	n = stage_classify(lc, pkts, n, esp, &n_esp, host, &n_host);
+	t = stamp(ticks, RIG_CLASSIFY, t);
 	n_esp = stage_esp_in(lc, esp, n_esp);
+	t = stamp(ticks, RIG_ESP, t);
 	stage_forward(lc, esp, n_esp);
+	stamp(ticks, RIG_FORWARD, t);
 }
 
 void rig_replay_reset(struct rig *rig)

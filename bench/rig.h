@@ -48,9 +48,13 @@ void rig_source_esp(struct rig *rig, struct rte_mbuf **pkts, unsigned first);
 /* The inner packet number i (without Ethernet) as the sending host made it. */
 void rig_inner(const struct rig *rig, unsigned i, uint8_t *ip);
 
-/* What a worker does with a burst, up to the transmit buffer. */
-void rig_way_out(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);
-void rig_way_in(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);
+/* The parts of the two ways, for the times of each. */
+enum rig_stage { RIG_CLASSIFY, RIG_POLICY, RIG_ESP, RIG_FORWARD, RIG_STAGES };
+
+/* What a worker does with a burst, up to the transmit buffer. ticks, if not NULL: what each stage took
+ * is added there. */
+void rig_way_out(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, uint64_t *ticks);
+void rig_way_in(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, uint64_t *ticks);
 
 /* Forgets the received sequence numbers, so that the frames can come again. */
 void rig_replay_reset(struct rig *rig);

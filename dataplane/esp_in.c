@@ -4,6 +4,7 @@
  * check:   addresses, encapsulation, lengths, replay window; changes nothing.
  * decrypt: GCM at once; cipher and HMAC of the whole burst together.
  * accept:  ICV, then window, trailer, inner header, selectors, ECN; counts. */
+#include <emmintrin.h>
 #include <rte_prefetch.h>
 
 #include "crypto.h"
@@ -150,7 +151,8 @@ static uint16_t in_find(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, st
 			bad_spi(lc, p[i].pkt, spi[i]);
 			continue;
 		}
-		p[found] = p[i];
+		if (unlikely(found != i))
+			p[found] = p[i];
 		p[found].sa = entry->sa;
 		sa_prefetch(entry->sa);
 		found++;
@@ -229,56 +231,54 @@ static inline void chain_add(struct chain_batch *batch, uint16_t at, const struc
 	batch->at[batch->n++] = at;
 }
 
-/* Checks and decrypts; verdict[i] says what became of packet i. */
-static void in_decrypt(struct lcore *lc, struct in_pkt *p, uint16_t n, enum drop_reason *verdict)
-{
-	struct chain_batch batch;
-
-	batch.n = 0;
-	for (uint16_t i = 0; i < n; i++) {
-		verdict[i] = in_check(&p[i]);
-		if (unlikely(verdict[i] != KEEP))
-			continue;
-		if (p[i].sa->crypto >= SA_CHAIN)
-			chain_add(&batch, i, &p[i]);
-		else if (unlikely(!gcm_open(lc, &p[i])))
-			verdict[i] = DROP_esp_icv;
-	}
-	if (!batch.n)
-		return;
-	crypto_chain_run(lc->mb, batch.op, batch.n);
-	for (uint16_t i = 0; i < batch.n; i++) {
-		const struct crypto_op *op = &batch.op[i];
-
-		if (unlikely(!op->ok))
-			verdict[batch.at[i]] = DROP_crypto_error;
-		else if (unlikely(!crypto_tag_equal(op->tag, op->esp + op->esp_len,
-						    op->sa->icv_len)))
-			verdict[batch.at[i]] = DROP_esp_icv;
-	}
-}
-
 /* ----------------------------------------------------------------------------- accept ------- */
 
-/* RFC 4303 section 2.4: padding is 1, 2, 3, ... Fills inner_len. */
+/* RFC 4303 section 2.4: padding is 1, 2, 3, ... end: behind its last byte. The 16 bytes before end are
+ * always part of the packet: the ESP header and the outer one come before the ciphertext. */
+static inline bool padding_right(const uint8_t *end, uint32_t pad)
+{
+	static const uint8_t pattern[32] = { [16] = 1, 2,  3,  4,  5,  6,	 7,  8,
+					     9,	       10, 11, 12, 13, 14, 15, 16 };
+	uint8_t diff = 0;
+
+	if (likely(pad <= 16)) {
+		__m128i have = _mm_loadu_si128((const __m128i *)(end - 16));
+		__m128i want = _mm_loadu_si128((const __m128i *)(pattern + pad));
+		unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(have, want));
+
+		return (same | (0xffffu >> pad)) == 0xffff;
+	}
+	end -= pad;
+	for (uint32_t i = 0; i < pad; i++)
+		diff |= end[i] ^ (uint8_t)(i + 1);
+	return diff == 0;
+}
+
+/* Fills inner_len. */
 static inline enum drop_reason trailer_check(const uint8_t *inner, uint32_t clen,
 					     uint32_t *inner_len)
 {
 	uint32_t pad = inner[clen - 2];
-	uint8_t next = inner[clen - 1], diff = 0;
+	uint8_t next = inner[clen - 1];
 
 	if (unlikely(pad + 2 > clen))
 		return DROP_esp_padding;
 	*inner_len = clen - 2 - pad;
-	for (uint32_t i = 0; i < pad; i++)
-		diff |= inner[*inner_len + i] ^ (uint8_t)(i + 1);
-	if (unlikely(diff))
+	if (unlikely(!padding_right(inner + clen - 2, pad)))
 		return DROP_esp_padding;
 	if (likely(next == NEXT_IPV4))
 		return KEEP;
 	if (next == NEXT_NONE)
 		return DROP_esp_dummy;
 	return next == NEXT_IPV6 ? DROP_ip6_unsupported : DROP_esp_next_header;
+}
+
+/* Most headers have no options: a constant length spares the loop. */
+static inline bool inner_sum_ok(const uint8_t *ip)
+{
+	if (likely(ip[0] == 0x45))
+		return sum_fold(sum_add(0, ip, IP4_LEN)) == 0xffff;
+	return ip4_sum_ok(ip);
 }
 
 /* Fills total with the packet's own length: what lies behind it is TFC padding. */
@@ -292,7 +292,7 @@ static inline enum drop_reason inner_check(const uint8_t *ip, uint32_t len, uint
 	*total = load_be16(ip + IP4_TOTAL);
 	if (unlikely(ihl < IP4_LEN || *total < ihl || *total > len))
 		return DROP_inner_malformed;
-	return likely(ip4_sum_ok(ip)) ? KEEP : DROP_inner_malformed;
+	return likely(inner_sum_ok(ip)) ? KEEP : DROP_inner_malformed;
 }
 
 static inline bool proto_has_ports(uint8_t proto)
@@ -392,6 +392,45 @@ static inline enum drop_reason in_accept(struct lcore *lc, struct in_pkt *p)
 	return KEEP;
 }
 
+/* All cipher and HMAC operations of the burst. */
+static void chain_open(struct lcore *lc, struct in_pkt *p, enum drop_reason *verdict,
+		       struct chain_batch *batch)
+{
+	crypto_chain_run(lc->mb, batch->op, batch->n);
+	for (uint16_t i = 0; i < batch->n; i++) {
+		const struct crypto_op *op = &batch->op[i];
+		uint16_t at = batch->at[i];
+
+		if (unlikely(!op->ok))
+			verdict[at] = DROP_crypto_error;
+		else if (unlikely(!crypto_tag_equal(op->tag, op->esp + op->esp_len,
+						    op->sa->icv_len)))
+			verdict[at] = DROP_esp_icv;
+		else
+			verdict[at] = in_accept(lc, &p[at]);
+	}
+}
+
+/* Checks, decrypts and accepts; verdict[i] says what became of packet i. GCM packets go all the way
+ * one by one, while their last bytes are still in the first-level cache. */
+static void in_process(struct lcore *lc, struct in_pkt *p, uint16_t n, enum drop_reason *verdict)
+{
+	struct chain_batch batch;
+
+	batch.n = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		verdict[i] = in_check(&p[i]);
+		if (unlikely(verdict[i] != KEEP))
+			continue;
+		if (p[i].sa->crypto >= SA_CHAIN)
+			chain_add(&batch, i, &p[i]);
+		else
+			verdict[i] = likely(gcm_open(lc, &p[i])) ? in_accept(lc, &p[i]) : DROP_esp_icv;
+	}
+	if (batch.n)
+		chain_open(lc, p, verdict, &batch);
+}
+
 static uint16_t esp_in_burst(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 {
 	enum drop_reason verdict[CRYPTO_BURST];
@@ -399,10 +438,8 @@ static uint16_t esp_in_burst(struct lcore *lc, struct rte_mbuf **pkts, uint16_t 
 	uint16_t keep = 0;
 
 	n = in_find(lc, pkts, n, p);
-	in_decrypt(lc, p, n, verdict);
+	in_process(lc, p, n, verdict);
 	for (uint16_t i = 0; i < n; i++) {
-		if (likely(verdict[i] == KEEP))
-			verdict[i] = in_accept(lc, &p[i]);
 		if (likely(verdict[i] == KEEP))
 			pkts[keep++] = p[i].pkt;
 		else
