@@ -178,14 +178,16 @@ struct ip_range ip_range_from_prefix(const struct ip_prefix *p)
 
 bool ip_range_to_prefix(const struct ip_range *r, struct ip_prefix *out)
 {
-	for (unsigned len = 0; len <= ip_addr_len(&r->lo) * 8; len++) {
-		struct ip_addr first = prefix_first(&r->lo, len), last = prefix_last(&r->lo, len);
-		if (ip_addr_equal(&first, &r->lo) && ip_addr_equal(&last, &r->hi)) {
-			*out = (struct ip_prefix){ .addr = r->lo, .len = (uint8_t)len };
-			return true;
-		}
-	}
-	return false;
+	unsigned bits = (unsigned)ip_addr_len(&r->lo) * 8, len = 0;
+
+	/* a prefix: equal up to some bit, from there on all zeros and all ones */
+	while (len < bits && !((r->lo.b[len / 8] ^ r->hi.b[len / 8]) & (0x80 >> (len % 8))))
+		len++;
+	struct ip_addr first = prefix_first(&r->lo, len), last = prefix_last(&r->lo, len);
+	if (!ip_addr_equal(&first, &r->lo) || !ip_addr_equal(&last, &r->hi))
+		return false;
+	*out = (struct ip_prefix){ .addr = r->lo, .len = (uint8_t)len };
+	return true;
 }
 
 int ip_addr_cmp(const struct ip_addr *a, const struct ip_addr *b)
