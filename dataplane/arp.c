@@ -62,8 +62,8 @@ void arp_announce(struct dp *dp)
 {
 	for (uint8_t i = 0; i < dp->n_ports; i++)
 		for (unsigned j = 0; j < dp->port[i].n_addrs; j++)
-			arp_send(dp, &dp->worker[0], i, ARP_REQUEST, dp->port[i].addr[j],
-				 everybody, NULL, dp->port[i].addr[j]);
+			arp_send(dp, &dp->worker[0], i, ARP_REQUEST, dp->port[i].addr[j], everybody,
+				 NULL, dp->port[i].addr[j]);
 }
 
 static bool sound(const uint8_t *eth, const uint8_t *arp)
@@ -72,8 +72,7 @@ static bool sound(const uint8_t *eth, const uint8_t *arp)
 
 	return load_be16(arp + ARP_HTYPE) == 1 && load_be16(arp + ARP_PTYPE) == ETHERTYPE_IP4 &&
 	       arp[ARP_HLEN] == 6 && arp[ARP_PLEN] == 4 && !(arp[ARP_SHA] & 1) &&
-	       memcmp(arp + ARP_SHA, zero, 6) != 0 &&
-	       memcmp(arp + ARP_SHA, eth + ETH_SRC, 6) == 0;
+	       memcmp(arp + ARP_SHA, zero, 6) != 0 && memcmp(arp + ARP_SHA, eth + ETH_SRC, 6) == 0;
 }
 
 void arp_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)

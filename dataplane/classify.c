@@ -45,7 +45,8 @@ static enum drop_reason options_check(const uint8_t *ip, unsigned ihl)
 }
 
 /* The header alone, RFC 1812 section 5.2.2; DROP_COUNT when it is sound. */
-static enum drop_reason header_check(const struct lcore *lc, struct rte_mbuf *pkt, const uint8_t *ip)
+static enum drop_reason header_check(const struct lcore *lc, struct rte_mbuf *pkt,
+				     const uint8_t *ip)
 {
 	uint32_t len = rte_pktmbuf_data_len(pkt);
 	unsigned ihl, total;

@@ -1,14 +1,12 @@
-/* The facade: start, stop, the poll of the control thread, and statistics. */
+/* The facade: start, stop and the poll of the control thread. */
 #include "dataplane.h"
 
 #include <errno.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
-#include <rte_ethdev.h>
 #include <rte_launch.h>
 #include <rte_malloc.h>
 #include <rte_ring_elem.h>
-#include <rte_telemetry.h>
 #include <rte_version.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +15,11 @@
 #include "dp.h"
 #include "log.h"
 
-#define POLL_BURST	 64
-#define OWN_MBUFS	 4095
-#define MBUF_CACHE	 256
-#define OWNER_BITS	 6
-#define MIN_GENERATION	 8
-#define TELEMETRY_MAX	 16
+#define POLL_BURST     64
+#define OWN_MBUFS      4095
+#define MBUF_CACHE     256
+#define OWNER_BITS     6
+#define MIN_GENERATION 8
 
 _Static_assert(DP_MAX_WORKERS <= 1 << OWNER_BITS, "an SPI has room for every worker");
 
@@ -68,8 +65,8 @@ static bool tables_create(struct dp *dp, struct lcore *lc, int socket)
 	lc->policy_sa = rte_zmalloc_socket("policy_sa", SPD_MAX_POLICIES * sizeof(*lc->policy_sa),
 					   64, socket);
 	lc->backlog.size = event_backlog_size(n);
-	lc->backlog.evt = rte_zmalloc_socket("backlog", lc->backlog.size * sizeof(struct evt), 64,
-					     socket);
+	lc->backlog.evt =
+		rte_zmalloc_socket("backlog", lc->backlog.size * sizeof(struct evt), 64, socket);
 	if (!lc->sa_in || !lc->sa_out || !lc->policy_sa || !lc->backlog.evt)
 		return false;
 	for (unsigned i = 0; i < SPD_MAX_POLICIES; i++)
@@ -118,8 +115,8 @@ static int pools_create(struct dp *dp, const struct dp_cfg *cfg, char *why, size
 {
 	unsigned n = (cfg->mbufs ? cfg->mbufs : 16384) * dp->n_ports;
 
-	dp->pool = rte_pktmbuf_pool_create("packets", n, MBUF_CACHE, 0, mbuf_room(cfg),
-					   SOCKET_ID_ANY);
+	dp->pool =
+		rte_pktmbuf_pool_create("packets", n, MBUF_CACHE, 0, mbuf_room(cfg), SOCKET_ID_ANY);
 	dp->own_pool = rte_pktmbuf_pool_create("own", OWN_MBUFS, MBUF_CACHE / 4, 0, mbuf_room(cfg),
 					       SOCKET_ID_ANY);
 	return dp->pool && dp->own_pool ? 0 : no_memory(why, why_size, "packet buffers");
@@ -209,7 +206,8 @@ static bool config_sound(const struct dp_cfg *cfg, char *why, size_t why_size)
 	uint32_t slots = cfg->sa_slots ? cfg->sa_slots : 4096;
 
 	if (cfg->n_ports == 0 || cfg->n_ports > DP_MAX_PORTS)
-		snprintf(why, why_size, "%u ports; 1 to %u are possible", cfg->n_ports, DP_MAX_PORTS);
+		snprintf(why, why_size, "%u ports; 1 to %u are possible", cfg->n_ports,
+			 DP_MAX_PORTS);
 	else if (cfg->n_workers == 0 || cfg->n_workers > DP_MAX_WORKERS)
 		snprintf(why, why_size, "%u workers; 1 to %u are possible", cfg->n_workers,
 			 DP_MAX_WORKERS);
@@ -286,7 +284,8 @@ int dp_start(const struct dp_cfg *cfg, const struct dp_callbacks *cb, struct dp 
 static unsigned events_drain(struct dp *dp, struct worker *w)
 {
 	struct evt evt[POLL_BURST];
-	unsigned n = rte_ring_sc_dequeue_burst_elem(w->lc->evt, evt, sizeof(evt[0]), POLL_BURST, NULL);
+	unsigned n =
+		rte_ring_sc_dequeue_burst_elem(w->lc->evt, evt, sizeof(evt[0]), POLL_BURST, NULL);
 
 	for (unsigned i = 0; i < n; i++)
 		event_handle(dp, w, &evt[i]);
@@ -401,150 +400,4 @@ void dp_stop(struct dp *dp)
 	free(dp->policy);
 	free(dp->route);
 	free(dp);
-}
-
-/* ------------------------------------------------------------------------- statistics ------- */
-
-unsigned dp_port_count(const struct dp *dp)
-{
-	return dp->n_ports;
-}
-
-void dp_port_stats(struct dp *dp, unsigned port, struct dp_port_stats *out)
-{
-	const struct port *p = &dp->port[port];
-	struct rte_eth_link link = { 0 };
-	struct rte_eth_stats s = { 0 };
-
-	rte_eth_stats_get(p->dev, &s);
-	rte_eth_link_get_nowait(p->dev, &link);
-	*out = (struct dp_port_stats){
-		.link_up = link.link_status == RTE_ETH_LINK_UP,
-		.mtu = p->mtu,
-		.rx_packets = s.ipackets,
-		.rx_bytes = s.ibytes,
-		.tx_packets = s.opackets,
-		.tx_bytes = s.obytes,
-		.rx_missed = s.imissed,
-		.rx_errors = s.ierrors,
-		.tx_errors = s.oerrors,
-	};
-	memcpy(out->name, p->name, sizeof(out->name));
-	memcpy(out->mac, p->mac, sizeof(out->mac));
-}
-
-unsigned dp_worker_count(const struct dp *dp)
-{
-	return dp->n_workers;
-}
-
-void dp_lcore_stats(struct dp *dp, unsigned worker, struct dp_lcore_stats *out)
-{
-	struct worker *w = &dp->worker[worker];
-	const struct lcore_counters *c = &w->lc->count;
-	uint64_t busy = c->busy_tsc, idle = c->idle_tsc;
-	uint64_t busy_d = busy - w->busy_seen, idle_d = idle - w->idle_seen;
-
-	*out = (struct dp_lcore_stats){
-		.worker = worker,
-		.cpu = w->lc->cpu,
-		.rx_packets = c->rx_packets,
-		.rx_bytes = c->rx_bytes,
-		.tx_packets = c->tx_packets,
-		.tx_bytes = c->tx_bytes,
-		.esp_in_packets = c->esp_in_packets,
-		.esp_in_bytes = c->esp_in_bytes,
-		.esp_out_packets = c->esp_out_packets,
-		.esp_out_bytes = c->esp_out_bytes,
-		.handover_in = c->handover_in,
-		.handover_out = c->handover_out,
-		.bypassed = c->bypassed,
-		.forwarded = c->forwarded,
-		.punted = c->punted,
-		.injected = c->injected,
-		.natt_keepalives = c->natt_keepalives,
-		.busy = busy_d + idle_d ? (double)busy_d / (double)(busy_d + idle_d) : 0,
-		.sa_in = w->lc->sa_in_count,
-		.sa_out = w->lc->sa_out_count,
-	};
-	w->busy_seen = busy;
-	w->idle_seen = idle;
-}
-
-static const struct {
-	const char *name, *text;
-} drop_reasons[DROP_COUNT] = {
-#define X(name, text) { #name, text },
-	DROP_REASONS(X)
-#undef X
-};
-
-unsigned dp_drop_count(void)
-{
-	return DROP_COUNT;
-}
-
-const char *dp_drop_name(unsigned reason)
-{
-	return drop_reasons[reason].name;
-}
-
-const char *dp_drop_text(unsigned reason)
-{
-	return drop_reasons[reason].text;
-}
-
-uint64_t dp_drop_value(struct dp *dp, unsigned worker, unsigned reason)
-{
-	const struct worker *w = &dp->worker[worker];
-
-	return w->lc->count.drop[reason] + w->drop[reason];
-}
-
-uint64_t dp_pool_bytes(const struct dp *dp)
-{
-	return dp->pool_bytes;
-}
-
-const char *dp_versions(const struct dp *dp)
-{
-	return dp->versions;
-}
-
-/* ------------------------------------------------------------------------- telemetry -------- */
-
-/* DPDK calls back with the command's name alone. */
-static struct {
-	char command[64];
-	char *(*fn)(void);
-} telemetry[TELEMETRY_MAX];
-static unsigned n_telemetry;
-
-static int telemetry_answer(const char *cmd, const char *params, struct rte_tel_data *data)
-{
-	char *text = NULL;
-	int rc;
-
-	(void)params;
-	for (unsigned i = 0; i < __atomic_load_n(&n_telemetry, __ATOMIC_ACQUIRE); i++)
-		if (strcmp(telemetry[i].command, cmd) == 0)
-			text = telemetry[i].fn();
-	if (!text)
-		return -1;
-	if (strlen(text) < RTE_TEL_MAX_SINGLE_STRING_LEN)
-		rc = rte_tel_data_string(data, text);
-	else
-		rc = rte_tel_data_string(data, "longer than DPDK telemetry carries; ask shrikectl");
-	free(text);
-	return rc;
-}
-
-int dp_telemetry_register(const char *command, const char *help, char *(*fn)(void))
-{
-	if (n_telemetry == TELEMETRY_MAX || strlen(command) >= sizeof(telemetry[0].command))
-		return -ENOSPC;
-	strcpy(telemetry[n_telemetry].command, command);
-	telemetry[n_telemetry].fn = fn;
-	__atomic_store_n(&n_telemetry, n_telemetry + 1, __ATOMIC_RELEASE);
-	return rte_telemetry_register_cmd(command, telemetry_answer, help);
 }

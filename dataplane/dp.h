@@ -1,4 +1,4 @@
-/* The facade's own state: control thread only. Files: dataplane.c (start, stop, poll, statistics),
+/* The facade's own state: control thread only. Files: dataplane.c (start, stop, poll), stats.c,
  * eal.c, port.c, install.c (SAs and policies), neigh.c (neighbours and routes), host.c (ICMP, IKE
  * datagrams), arp.c. */
 #ifndef SHRIKE_DATAPLANE_DP_H
@@ -10,10 +10,10 @@
 #include "lcore.h"
 #include "spd.h"
 
-#define INJECT_RING  1024
-#define PUNT_RING    2048
-#define COMMAND_RING 1024
-#define EVENT_RING   1024
+#define INJECT_RING   1024
+#define PUNT_RING     2048
+#define COMMAND_RING  1024
+#define EVENT_RING    1024
 #define HANDOVER_RING 4096
 
 #define NEIGH_MAX     4096
@@ -36,21 +36,21 @@ enum place_state { PLACE_EMPTY, PLACE_STORING, PLACE_STORED, PLACE_REMOVING };
 
 /* The two directions of a slot. */
 struct pair {
-	uint32_t spi;	   /* the last one given out here */
+	uint32_t spi; /* the last one given out here */
 	uint32_t policy;
 	bool reserved, released;
-	uint8_t state[2];  /* enum place_state, by enum sa_dir */
-	struct sa *sa[2];  /* ours to free from PLACE_REMOVING's confirmation on */
+	uint8_t state[2]; /* enum place_state, by enum sa_dir */
+	struct sa *sa[2]; /* ours to free from PLACE_REMOVING's confirmation on */
 };
 
 struct worker {
 	struct lcore *lc;
 	unsigned lcore_id;
 	bool launched;
-	struct pair *pair;	/* sa_slots of them */
-	uint32_t *free_slot;	/* a circle: the slot that is free longest is used next */
+	struct pair *pair;   /* sa_slots of them */
+	uint32_t *free_slot; /* a circle: the slot that is free longest is used next */
 	uint32_t free_first, n_free;
-	struct cmd *late;	/* commands that found the ring full, in order */
+	struct cmd *late; /* commands that found the ring full, in order */
 	size_t late_first, n_late, late_size;
 	uint64_t drop[DROP_COUNT]; /* of packets that this worker punted, by control */
 	uint64_t busy_seen, idle_seen;
@@ -60,11 +60,11 @@ enum neigh_state { NEIGH_ASKING, NEIGH_GOOD, NEIGH_PROBING };
 
 struct neigh {
 	struct neigh *next; /* in its bucket */
-	uint32_t addr;	    /* host order */
+	uint32_t addr;      /* host order */
 	uint8_t port, state, tries;
-	bool gateway;	    /* a route needs it: never forgotten */
+	bool gateway; /* a route needs it: never forgotten */
 	uint8_t mac[6];
-	uint64_t due_ms;    /* when to ask again */
+	uint64_t due_ms; /* when to ask again */
 	unsigned n_queue;
 	struct rte_mbuf *queue[NEIGH_QUEUE]; /* IPv4 packets, data at the IP header */
 };
@@ -95,8 +95,8 @@ struct dp {
 
 	struct fib *fib;
 	bool fib_stale;
-	uint64_t fib_ms;	  /* when it was built */
-	struct fib_route *route;  /* sorted */
+	uint64_t fib_ms;         /* when it was built */
+	struct fib_route *route; /* sorted */
 	size_t n_routes;
 	struct neigh *bucket[NEIGH_BUCKETS];
 	unsigned n_neigh;
@@ -105,7 +105,7 @@ struct dp {
 
 	struct rte_ip_frag_tbl *reassembly;
 	struct rte_ip_frag_death_row dead_fragments;
-	uint64_t echo_due;    /* rate limits, see host.c */
+	uint64_t echo_due; /* rate limits, see host.c */
 	uint64_t icmp_due;
 	uint16_t ip_id;
 };

@@ -11,7 +11,7 @@
 
 #include "dp.h"
 
-#define ARG_LEN	 320
+#define ARG_LEN  320
 #define ARGS_MAX (24 + DP_MAX_PORTS * 2)
 
 struct args {
@@ -44,7 +44,8 @@ static bool cores_sound(const struct dp_cfg *cfg, char *why, size_t why_size)
 	for (unsigned i = 0; i < cfg->n_workers; i++) {
 		uint16_t core = cfg->worker_cores[i];
 		if (!CPU_ISSET(core, &have)) {
-			snprintf(why, why_size, "CPU %u does not exist or may not be used here", core);
+			snprintf(why, why_size, "CPU %u does not exist or may not be used here",
+				 core);
 			return false;
 		}
 		if (CPU_ISSET(core, &used) && !cfg->share_core) {
@@ -76,8 +77,8 @@ static void lcore_args(struct args *a, const struct dp_cfg *cfg)
 	arg(a, "--main-lcore=0");
 }
 
-/* --in-memory shares nothing with other processes and leaves no files, but needs huge pages. Without
- * them DPDK falls back to one region of ordinary memory, and --no-shconf does the same. */
+/* --in-memory shares nothing with other processes and leaves no files, but needs huge pages.
+ * Without them DPDK falls back to one region of ordinary memory, and --no-shconf does the same. */
 static void memory_args(struct args *a, const struct dp_cfg *cfg)
 {
 	arg(a, "-m");

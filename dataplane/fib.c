@@ -96,7 +96,8 @@ static const struct fib_neighbour *neighbour_find(const struct fib_input *in, ui
 	return n && n->port == port ? n : NULL;
 }
 
-static void hop_resolve(const struct builder *b, struct next_hop *hop, const struct fib_neighbour *n)
+static void hop_resolve(const struct builder *b, struct next_hop *hop,
+			const struct fib_neighbour *n)
 {
 	hop->kind = HOP_READY;
 	hop->addr = n->addr;

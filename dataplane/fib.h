@@ -15,17 +15,17 @@
 #include "wire.h"
 
 enum hop_kind {
-	HOP_NONE = 0,	/* no route */
-	HOP_LOCAL,	/* an address of this gateway */
-	HOP_BROADCAST,	/* network and broadcast addresses of a connected prefix: never forwarded */
-	HOP_CONNECTED,	/* on the link of port, the destination itself is not resolved */
+	HOP_NONE = 0,   /* no route */
+	HOP_LOCAL,      /* an address of this gateway */
+	HOP_BROADCAST,  /* network and broadcast addresses of a connected prefix: never forwarded */
+	HOP_CONNECTED,  /* on the link of port, the destination itself is not resolved */
 	HOP_UNRESOLVED, /* through addr, which is not resolved */
-	HOP_READY,	/* eth is complete */
+	HOP_READY,      /* eth is complete */
 };
 
 struct next_hop {
 	uint8_t eth[ETH_LEN]; /* READY: destination, source, type */
-	uint8_t kind;	      /* enum hop_kind */
+	uint8_t kind;         /* enum hop_kind */
 	uint8_t port;
 	uint16_t mtu;  /* bytes of IP that fit through the port */
 	uint32_t addr; /* UNRESOLVED, READY: the neighbour, host order */
@@ -61,9 +61,9 @@ struct fib_port {
 };
 
 struct fib_route {
-	uint32_t dst;  /* host order, host bits zero */
-	uint8_t len;   /* 0..32 */
-	uint8_t kind;  /* HOP_LOCAL, HOP_BROADCAST, HOP_CONNECTED, or HOP_UNRESOLVED: through via */
+	uint32_t dst; /* host order, host bits zero */
+	uint8_t len;  /* 0..32 */
+	uint8_t kind; /* HOP_LOCAL, HOP_BROADCAST, HOP_CONNECTED, or HOP_UNRESOLVED: through via */
 	uint8_t port;
 	uint32_t via;
 };

@@ -6,13 +6,13 @@
 #include "dp.h"
 
 #define ECHO_PER_SECOND 1000
-#define ECHO_BURST	200
+#define ECHO_BURST      200
 #define ICMP_PER_SECOND 100
-#define ICMP_BURST	20
-#define ICMP_QUOTE_MAX	548 /* RFC 1812 section 4.3.2.3: 576 bytes in all */
+#define ICMP_BURST      20
+#define ICMP_QUOTE_MAX  548 /* RFC 1812 section 4.3.2.3: 576 bytes in all */
 
 #define FRAGMENT_BUCKETS 64
-#define FRAGMENT_MAX	 256 /* datagrams at a time, at most 8 pieces each */
+#define FRAGMENT_MAX     256 /* datagrams at a time, at most 8 pieces each */
 #define FRAGMENT_SECONDS 5
 
 enum { ICMP_ECHO_REPLY = 0, ICMP_UNREACHABLE = 3, ICMP_ECHO = 8, ICMP_TIME_EXCEEDED = 11 };
@@ -20,9 +20,9 @@ enum { ICMP_ECHO_REPLY = 0, ICMP_UNREACHABLE = 3, ICMP_ECHO = 8, ICMP_TIME_EXCEE
 
 int host_init(struct dp *dp)
 {
-	dp->reassembly = rte_ip_frag_table_create(FRAGMENT_BUCKETS, 4, FRAGMENT_MAX,
-						  rte_get_tsc_hz() * FRAGMENT_SECONDS,
-						  SOCKET_ID_ANY);
+	dp->reassembly =
+		rte_ip_frag_table_create(FRAGMENT_BUCKETS, 4, FRAGMENT_MAX,
+					 rte_get_tsc_hz() * FRAGMENT_SECONDS, SOCKET_ID_ANY);
 	return dp->reassembly ? 0 : -ENOMEM;
 }
 
@@ -276,7 +276,8 @@ static int piece_send(struct dp *dp, const uint8_t *header, const uint8_t *data,
 	store_be16(ip + IP4_FRAG, (uint16_t)((more ? IP4_MF : 0) | offset / 8));
 	ip4_sum_set(ip);
 	memcpy(ip + IP4_LEN, data + offset, len);
-	neigh_send(dp, &dp->worker[0], hop->port, hop->kind == HOP_CONNECTED ? dst : hop->addr, pkt);
+	neigh_send(dp, &dp->worker[0], hop->port, hop->kind == HOP_CONNECTED ? dst : hop->addr,
+		   pkt);
 	return 0;
 }
 

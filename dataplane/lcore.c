@@ -9,7 +9,7 @@
 static const struct {
 	uint32_t per_second, burst;
 } punt_limits[PUNT_CLASSES] = {
-	[PUNT_IKE] = { 50000, 512 },	  [PUNT_ARP] = { 2000, 128 },  [PUNT_ICMP] = { 2000, 128 },
+	[PUNT_IKE] = { 50000, 512 },      [PUNT_ARP] = { 2000, 128 }, [PUNT_ICMP] = { 2000, 128 },
 	[PUNT_NEIGHBOUR] = { 2000, 128 }, [PUNT_ERROR] = { 200, 32 },
 };
 
@@ -50,7 +50,8 @@ void lcore_event(struct lcore *lc, const struct evt *evt)
 static void handover_flush(struct lcore *lc, uint16_t worker)
 {
 	struct tx_buffer *buf = &lc->to_worker[worker];
-	unsigned n = rte_ring_mp_enqueue_burst(lc->handover[worker], (void **)buf->pkt, buf->n, NULL);
+	unsigned n =
+		rte_ring_mp_enqueue_burst(lc->handover[worker], (void **)buf->pkt, buf->n, NULL);
 
 	lc->count.handover_out += n;
 	for (; n < buf->n; n++)

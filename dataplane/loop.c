@@ -7,7 +7,7 @@
 #include "lcore.h"
 #include "spd.h"
 
-#define EMPTY_ROUNDS 256   /* before an idle lcore sleeps, where it may */
+#define EMPTY_ROUNDS 256 /* before an idle lcore sleeps, where it may */
 #define SLEEP_NS     50000
 
 /* ------------------------------------------------------------------------- ways ------------- */

@@ -6,12 +6,12 @@
 #include "dp.h"
 #include "log.h"
 
-#define ASK_MS	   1000	  /* between two ARP requests */
+#define ASK_MS     1000 /* between two ARP requests */
 #define ASK_TRIES  3
-#define GATEWAY_MS 5000	  /* a silent gateway is asked this often, for ever */
-#define GOOD_MS	   60000  /* an answer is trusted for so long, then asked for again */
-#define TICK_MS	   100
-#define FIB_MS	   5	  /* between two snapshots: answers that come together share one */
+#define GATEWAY_MS 5000  /* a silent gateway is asked this often, for ever */
+#define GOOD_MS    60000 /* an answer is trusted for so long, then asked for again */
+#define TICK_MS    100
+#define FIB_MS     5 /* between two snapshots: answers that come together share one */
 
 /* ------------------------------------------------------------------------- the table -------- */
 
@@ -245,7 +245,8 @@ static bool static_route(struct dp *dp, const struct dp_route_cfg *r, char *why,
 	dst = ip_addr_to_v4(&r->dst.addr);
 	if (r->via.family == IP_NONE) {
 		if (r->port >= dp->n_ports) {
-			snprintf(why, why_size, "a route names port %u, which is not there", r->port);
+			snprintf(why, why_size, "a route names port %u, which is not there",
+				 r->port);
 			return false;
 		}
 		route_put(dp, dst, r->dst.len, HOP_CONNECTED, r->port, 0);
@@ -270,8 +271,7 @@ static bool static_route(struct dp *dp, const struct dp_route_cfg *r, char *why,
 
 int routes_init(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size)
 {
-	dp->route = calloc(cfg->n_routes + DP_MAX_PORTS * DP_MAX_PORT_ADDR * 5,
-			   sizeof(*dp->route));
+	dp->route = calloc(cfg->n_routes + DP_MAX_PORTS * DP_MAX_PORT_ADDR * 5, sizeof(*dp->route));
 	if (!dp->route)
 		return -ENOMEM;
 	for (unsigned i = 0; i < dp->n_ports; i++)

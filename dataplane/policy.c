@@ -69,8 +69,8 @@ static bool clear_allowed(struct lcore *lc, struct rte_mbuf *pkt, uint32_t out, 
 	}
 	if (in == SPD_UNKNOWN || out == SPD_UNKNOWN)
 		goto discard;
-	if (out != 0 ? rule[out - 1].action == POLICY_BYPASS :
-		       in != 0 && rule[in - 1].action == POLICY_BYPASS)
+	if (out != 0 ? rule[out - 1].action == POLICY_BYPASS
+		     : in != 0 && rule[in - 1].action == POLICY_BYPASS)
 		return true;
 discard:
 	pkt_drop(lc, pkt, DROP_spd_discard);

@@ -36,7 +36,8 @@ static bool device_probe(struct port *port, const char *device, unsigned n_worke
 				 n_workers);
 		rc = rte_dev_probe(args);
 		if (rc) { /* drivers return -1 for everything, and print more */
-			snprintf(why, why_size, "port %s: DPDK cannot open %s; its own line above says more",
+			snprintf(why, why_size,
+				 "port %s: DPDK cannot open %s; its own line above says more",
 				 port->name, args);
 			return false;
 		}
@@ -49,8 +50,8 @@ static bool device_probe(struct port *port, const char *device, unsigned n_worke
 
 static void configure_rss(struct rte_eth_conf *conf, const struct rte_eth_dev_info *info)
 {
-	uint64_t hash = info->flow_type_rss_offloads &
-			(RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP);
+	uint64_t hash =
+		info->flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP);
 
 	if (!hash)
 		return;

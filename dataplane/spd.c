@@ -233,8 +233,8 @@ static bool policy_sound(const struct spd_policy *p, char *why, size_t why_size)
 		return false;
 	}
 	if ((s->local_port || s->remote_port) && s->proto && !proto_has_ports(s->proto)) {
-		snprintf(why, why_size, "policy %u gives ports to protocol %u, which has none", p->id,
-			 s->proto);
+		snprintf(why, why_size, "policy %u gives ports to protocol %u, which has none",
+			 p->id, s->proto);
 		return false;
 	}
 	return true;
@@ -245,7 +245,8 @@ struct spd *spd_build(const struct spd_policy *p, size_t n, char *why, size_t wh
 	struct spd *spd;
 
 	if (n > SPD_MAX_POLICIES) {
-		snprintf(why, why_size, "%zu policies, at most %u are possible", n, SPD_MAX_POLICIES);
+		snprintf(why, why_size, "%zu policies, at most %u are possible", n,
+			 SPD_MAX_POLICIES);
 		return NULL;
 	}
 	for (size_t i = 0; i < n; i++)

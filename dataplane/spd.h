@@ -30,8 +30,8 @@ struct spd_key {
 struct spd_rule {
 	uint32_t local_lo, local_hi, remote_lo, remote_hi;
 	uint16_t local_port, remote_port; /* 0 = any */
-	uint8_t proto;			  /* 0 = any */
-	uint8_t action;			  /* enum policy_action */
+	uint8_t proto;                    /* 0 = any */
+	uint8_t action;                   /* enum policy_action */
 	uint32_t id;
 };
 
@@ -44,12 +44,13 @@ struct spd {
 	 * do inner packets need the outbound look-up. */
 	bool hub;
 	bool has_ports;
-	struct rte_acl_ctx *acl;	  /* NULL: few policies, look at rule[] */
+	struct rte_acl_ctx *acl;          /* NULL: few policies, look at rule[] */
 	struct rte_acl_ctx *acl_no_ports; /* the same with ports ignored; NULL without ports */
 	struct spd_rule rule[];
 };
 
-/* A snapshot with refs 0, or NULL with a sentence in why. Control thread. n may be 0: discard all. */
+/* A snapshot with refs 0, or NULL with a sentence in why. Control thread. n may be 0: discard all.
+ */
 struct spd *spd_build(const struct spd_policy *p, size_t n, char *why, size_t why_size);
 void spd_free(struct spd *spd);
 

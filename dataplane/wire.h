@@ -27,8 +27,8 @@ enum {
 	IP4_DST = 16,
 	IP4_LEN = 20, /* without options */
 };
-#define IP4_DF		0x4000
-#define IP4_MF		0x2000
+#define IP4_DF          0x4000
+#define IP4_MF          0x2000
 #define IP4_OFFSET_MASK 0x1fff
 
 /* Offsets in a UDP header, RFC 768. */
