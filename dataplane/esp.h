@@ -34,6 +34,14 @@ static inline void sum_patch(uint8_t *sum, uint16_t from, uint16_t to)
 	store_be16(sum, (uint16_t)~sum16_fold(v));
 }
 
+/* The largest inner packet that still fits the SA's outer MTU, which must be known. */
+static inline uint16_t esp_inner_mtu(const struct sa *sa)
+{
+	uint32_t room = (uint32_t)sa->outer_mtu - sa->hdr_len - sa->icv_len;
+
+	return (uint16_t)((room & ~(uint32_t)(sa->pad_to - 1)) - 2);
+}
+
 /* May be written in place, from start to end, as one piece. */
 static inline bool pkt_writable(const struct rte_mbuf *pkt)
 {

@@ -35,14 +35,6 @@ struct out_pkt {
 	uint8_t tos;
 };
 
-/* The largest inner packet that still fits the SA's outer MTU. */
-static uint16_t inner_mtu(const struct sa *sa)
-{
-	uint32_t room = sa->outer_mtu - sa->hdr_len - sa->icv_len;
-
-	return (uint16_t)((room & ~(uint32_t)(sa->pad_to - 1)) - 2);
-}
-
 /* Drops a packet; its sender hears of those that it can do something about. */
 static __rte_noinline void out_drop(struct lcore *lc, struct sa *sa, struct rte_mbuf *pkt,
 				    enum drop_reason why)
@@ -51,7 +43,7 @@ static __rte_noinline void out_drop(struct lcore *lc, struct sa *sa, struct rte_
 
 	sa->other_drops++;
 	if (why == DROP_too_big && !local)
-		lcore_drop_icmp(lc, pkt, why, sa->outer_mtu ? inner_mtu(sa) : 0);
+		lcore_drop_icmp(lc, pkt, why, sa->outer_mtu ? esp_inner_mtu(sa) : 0);
 	else if (why == DROP_ip_ttl)
 		lcore_drop_icmp(lc, pkt, why, 0);
 	else

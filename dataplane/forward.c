@@ -1,12 +1,9 @@
 /* The last stage: route, TTL, MTU, Ethernet header, transmit buffer. */
 #include <rte_branch_prediction.h>
-#include <rte_ip_frag.h>
 
 #include "fib.h"
 #include "lcore.h"
 #include "wire.h"
-
-#define MAX_FRAGMENTS 64
 
 /* A whole packet (or fragment) that fits: out of a port, or up to control, which resolves. */
 static bool packet_send(struct lcore *lc, struct rte_mbuf *pkt, const struct next_hop *hop)
@@ -48,24 +45,10 @@ static bool packet_fragment(struct lcore *lc, struct rte_mbuf *pkt, const struct
 			lcore_drop_icmp(lc, pkt, DROP_too_big, hop->mtu);
 		return false;
 	}
-	if (pkt->nb_segs == 1)
-		n = rte_ipv4_fragment_copy_nonseg_packet(pkt, part, MAX_FRAGMENTS, hop->mtu,
-							 lc->pool);
-	else
-		n = rte_ipv4_fragment_packet(pkt, part, MAX_FRAGMENTS, hop->mtu, lc->pool,
-					     lc->pool);
-	if (n <= 0) {
-		pkt_drop(lc, pkt, n == -ENOMEM ? DROP_no_mbuf : DROP_too_big);
-		return false;
-	}
-	rte_pktmbuf_free(pkt);
-	for (int i = 0; i < n; i++) {
-		part[i]->ol_flags = 0;
-		ip4_sum_set(rte_pktmbuf_mtod(part[i], uint8_t *));
-		*pkt_meta(part[i]) = meta;
+	n = packet_split(lc, pkt, hop->mtu, part);
+	for (int i = 0; i < n; i++)
 		sent &= packet_send(lc, part[i], hop);
-	}
-	return sent;
+	return sent && n > 0;
 }
 
 static bool packet_forward(struct lcore *lc, struct rte_mbuf *pkt, const struct next_hop *hop)

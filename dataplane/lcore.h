@@ -160,6 +160,14 @@ void lcore_punt(struct lcore *lc, struct rte_mbuf *pkt, enum punt_class kind);
 void lcore_drop_icmp(struct lcore *lc, struct rte_mbuf *pkt, enum drop_reason reason,
 		     uint16_t mtu);
 
+/* ------------------------------------------------------------------------- fragment.c ------- */
+
+#define MAX_FRAGMENTS 64
+/* Takes an IPv4 packet without DF apart into fragments of at most mtu bytes with its meta. Returns
+ * how many; 0: it was dropped. */
+int packet_split(struct lcore *lc, struct rte_mbuf *pkt, uint16_t mtu,
+		 struct rte_mbuf *part[MAX_FRAGMENTS]);
+
 /* ------------------------------------------------------------------------- command.c -------- */
 
 /* One round of the commands that wait, at most COMMANDS_PER_ROUND, and none while events wait for
@@ -200,6 +208,10 @@ uint16_t stage_spd(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct 
 /* Packets for this host, as stage_classify sorts them: policed, then up to control. Clear ICMP that
  * a policy wants protected is dropped here. Consumes all. */
 void stage_host(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);
+/* Packets that are to be encrypted, meta.slot set, at most 2 * BURST: cuts those that are too large
+ * for their SA and may be cut, and sends the pieces on through stage_esp_out() and stage_forward().
+ * Returns how many are left, which are for the caller to encrypt. */
+uint16_t stage_cut(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);
 /* Encrypts: data starts at the inner IP header, meta.slot names the SA on this lcore. On return the
  * data starts at the outer IP header and PKT_PROTECTED is set. */
 uint16_t stage_esp_out(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);

@@ -16,6 +16,7 @@ static void encrypt(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 {
 	if (n == 0)
 		return;
+	n = stage_cut(lc, pkts, n);
 	n = stage_esp_out(lc, pkts, n);
 	stage_forward(lc, pkts, n);
 }

@@ -414,3 +414,37 @@ Test(leak, nothing_protected_leaves_in_the_clear)
 		control_run();
 	}
 }
+
+/* Outer fragments are for the peer to put together, and not every peer does. */
+Test(leak, too_large_is_cut_before_encryption)
+{
+	struct env_packet p = { .port = LAN,
+				.src = 0x0a010007,
+				.dst = 0x0a020001,
+				.proto = PROTO_UDP,
+				.payload = 3000 };
+	unsigned n = 0;
+	void *pkt;
+	const uint8_t *ip;
+
+	policies_set(1);
+	for (enum df_policy df = DF_COPY; df <= DF_CLEAR; df++) {
+		pair_add();
+		for (unsigned i = 0; i < 8; i++) {
+			round_run();
+			control_run();
+		}
+		dp->worker[0].pair[pair[n_pairs - 1].slot].sa[SA_OUT]->df = (uint8_t)df;
+		dp->worker[0].pair[pair[n_pairs - 1].slot].sa[SA_OUT]->hard_packets = UINT64_MAX;
+		arrive(LAN, env_frame(lc, &p));
+		lcore_round(lc);
+		for (n = 0; rte_ring_dequeue(tx[WAN], &pkt) == 0; n++) {
+			ip = rte_pktmbuf_mtod_offset((struct rte_mbuf *)pkt, uint8_t *, ETH_LEN);
+			cr_expect_leq(load_be16(ip + IP4_TOTAL), 1500);
+			cr_expect_not(ip4_is_fragment(ip), "an outer fragment");
+			cr_expect(ip4_sum_ok(ip));
+			rte_pktmbuf_free(pkt);
+		}
+		cr_expect_eq(n, 3, "DF policy %u: %u packets", df, n);
+	}
+}

@@ -1,0 +1,73 @@
+/* IPv4 fragmentation, RFC 791 section 3.2: of what leaves in the clear, and of inner packets before
+ * they are encrypted, so that the other gateway need not put outer packets together again. */
+#include <rte_branch_prediction.h>
+#include <rte_ip_frag.h>
+
+#include "esp.h"
+#include "lcore.h"
+#include "wire.h"
+
+#define ESP_OVERHEAD 128 /* no transform adds more to a packet */
+
+int packet_split(struct lcore *lc, struct rte_mbuf *pkt, uint16_t mtu,
+		 struct rte_mbuf *part[MAX_FRAGMENTS])
+{
+	const struct pkt_meta meta = *pkt_meta(pkt);
+	int n;
+
+	if (pkt->nb_segs == 1)
+		n = rte_ipv4_fragment_copy_nonseg_packet(pkt, part, MAX_FRAGMENTS, mtu, lc->pool);
+	else
+		n = rte_ipv4_fragment_packet(pkt, part, MAX_FRAGMENTS, mtu, lc->pool, lc->pool);
+	if (n <= 0) {
+		pkt_drop(lc, pkt, n == -ENOMEM ? DROP_no_mbuf : DROP_too_big);
+		return 0;
+	}
+	rte_pktmbuf_free(pkt);
+	for (int i = 0; i < n; i++) {
+		part[i]->ol_flags = 0;
+		ip4_sum_set(rte_pktmbuf_mtod(part[i], uint8_t *));
+		*pkt_meta(part[i]) = meta;
+	}
+	return n;
+}
+
+/* What each of the pieces may measure; 0: encrypt it whole. Selectors with ports want ports in
+ * every packet, which only the first fragment has. */
+static uint16_t piece_mtu(const struct lcore *lc, struct rte_mbuf *pkt)
+{
+	const struct sa *sa = lc->sa_out[pkt_meta(pkt)->slot].sa;
+	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
+	uint16_t mtu;
+
+	if (!sa || !sa->outer_mtu || sa->sel.local_port || sa->sel.remote_port ||
+	    (load_be16(ip + IP4_FRAG) & IP4_DF))
+		return 0;
+	mtu = esp_inner_mtu(sa);
+	return rte_pktmbuf_pkt_len(pkt) > mtu ? mtu : 0;
+}
+
+uint16_t stage_cut(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct rte_mbuf *part[MAX_FRAGMENTS];
+	uint32_t fits = UINT16_MAX;
+	uint16_t kept = 0;
+
+	for (unsigned i = 0; i < lc->n_ports; i++)
+		fits = RTE_MIN(fits, lc->port[i].mtu);
+	for (uint16_t i = 0; i < n; i++) {
+		uint16_t mtu = 0, parts;
+
+		/* most packets fit through any SA: theirs need not be looked at yet */
+		if (unlikely(rte_pktmbuf_pkt_len(pkts[i]) + ESP_OVERHEAD > fits))
+			mtu = piece_mtu(lc, pkts[i]);
+		if (likely(mtu == 0)) {
+			pkts[kept++] = pkts[i];
+			continue;
+		}
+		parts = (uint16_t)packet_split(lc, pkts[i], mtu, part);
+		parts = stage_esp_out(lc, part, parts);
+		stage_forward(lc, part, parts);
+	}
+	return kept;
+}
