@@ -251,6 +251,41 @@ static void pair_limits(struct pair *pair, uint32_t life_s)
 		  now + soft_limit_us(ike, life_s, pair->child->cfg.margin_s, pair->initiator));
 }
 
+/* A redundant pair that could still be sent with: its keys are there and the peer has it. */
+static bool pair_stands_by(const struct pair *o)
+{
+	return !o->dead && o->redundant && !o->told && o->expires_us > ike_now(o->ike) + SECOND;
+}
+
+static bool pair_promote(struct pair *o)
+{
+	uint64_t now = ike_now(o->ike), since = o->established_us;
+
+	if (pair_install(o, SA_OUT) != 0)
+		return false;
+	o->redundant = false;
+	pair_wipe(o);
+	pair_limits(o, (uint32_t)((o->expires_us - now) / SECOND));
+	o->established_us = since;
+	ike_event(o->ike, IKE_EV_CHILD_REKEYED, o->child->peer, o->child, NULL,
+		  "the peer keeps the SA pair with SPI %08x in, %08x out", o->ref.spi, o->spi_out);
+	return true;
+}
+
+/* Where both sides rekey again while they are still making up their minds, the peer compares the
+ * new pair with the one of its own that lost here before: that one may be its choice. */
+static bool pair_rival_wins(struct pair *pair)
+{
+	struct pair *o;
+
+	TAILQ_FOREACH(o, &pair->child->pairs, link)
+		if (o != pair && o->idx == pair->idx && pair_stands_by(o) &&
+		    o->initiator != pair->initiator && !pair_precedes(o, pair) &&
+		    pair_wins(o, pair))
+			return pair_promote(o);
+	return false;
+}
+
 void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 {
 	struct ike *ike = pair->ike;
@@ -260,7 +295,7 @@ void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 
 	timing_add(&ike->totals.phase2, ike_now(ike) - pair->created_us);
 	pair_limits(pair, life_s);
-	bool winner = pair_succeeds(pair, replaces, &rekey);
+	bool winner = pair_succeeds(pair, replaces, &rekey) && !pair_rival_wins(pair);
 	child_established(child);
 	if (!winner) {
 		/* not used for sending; the peer may until it has seen the other one. Its keys
@@ -285,23 +320,13 @@ void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 /* Puts the redundant pair that stands beside this one in its place. */
 static void pair_step_in(struct pair *gone)
 {
-	struct ike *ike = gone->ike;
-	uint64_t now = ike_now(ike), since;
 	struct pair *o;
 
 	TAILQ_FOREACH(o, &gone->child->pairs, link)
-		if (!o->dead && o->redundant && o->idx == gone->idx && o->expires_us > now + SECOND)
+		if (pair_stands_by(o) && o->idx == gone->idx)
 			break;
-	if (!o || pair_install(o, SA_OUT) != 0)
-		return;
-	o->redundant = false;
-	pair_wipe(o);
-	since = o->established_us;
-	pair_limits(o, (uint32_t)((o->expires_us - now) / SECOND));
-	o->established_us = since;
-	gone->state = PAIR_OLD;
-	ike_event(ike, IKE_EV_CHILD_REKEYED, o->child->peer, o->child, NULL,
-		  "the peer keeps the SA pair with SPI %08x in, %08x out", o->ref.spi, o->spi_out);
+	if (o && pair_promote(o))
+		gone->state = PAIR_OLD;
 }
 
 void pair_deleted(struct pair *pair)
