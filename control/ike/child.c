@@ -14,11 +14,13 @@ struct child *child_new(struct peer *peer, const struct ike_child_cfg *cfg)
 	child->cfg = *cfg;
 	TAILQ_INIT(&child->pairs);
 	TAILQ_INSERT_TAIL(&peer->children, child, link);
+	index_child(child);
 	return child;
 }
 
 void child_free(struct child *child)
 {
+	unindex_child(child);
 	TAILQ_REMOVE(&child->peer->children, child, link);
 	ike_dealloc(child->ike, child, sizeof(*child));
 }

@@ -83,6 +83,7 @@ static int peer_add(struct ike *ike, const struct ike_peer_cfg *cfg)
 	timer_init(&p->kick, peer_maintain, p);
 	TAILQ_INSERT_TAIL(&ike->peers, p, link);
 	int rc = peer_cfg_copy(ike, &p->cfg, cfg);
+	index_peer(p);
 	for (unsigned i = 0; rc == 0 && i < cfg->n_children; i++)
 		if (!child_new(p, &cfg->children[i]))
 			rc = -ENOMEM;

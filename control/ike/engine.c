@@ -40,6 +40,7 @@ struct ike *ike_new(const struct ike_ops *ops, const struct ike_limits *limits)
 	if (!ike->limits.half_open_s)
 		ike->limits.half_open_s = 30;
 	TAILQ_INIT(&ike->peers);
+	index_init(ike);
 	ike->bucket_seed = ike_random32(ike);
 	return ike;
 }
@@ -221,18 +222,14 @@ void ike_run_timers(struct ike *ike)
 
 void ike_acquire(struct ike *ike, uint32_t policy)
 {
-	struct peer *p;
-	struct child *c;
+	struct child *c = NULL;
 
-	TAILQ_FOREACH(p, &ike->peers, link) {
-		TAILQ_FOREACH(c, &p->children, link) {
-			if (c->dead || c->cfg.policy != policy || c->cfg.start != START_ON_DEMAND ||
-			    !child_missing(c, 0))
-				continue;
-			c->down = p->down = false;
-			c->wanted = true;
-			peer_kick(p);
-		}
+	while ((c = child_next_of(ike, policy, c))) {
+		if (c->cfg.start != START_ON_DEMAND || !child_missing(c, 0))
+			continue;
+		c->down = c->peer->down = false;
+		c->wanted = true;
+		peer_kick(c->peer);
 	}
 }
 
@@ -241,15 +238,18 @@ void ike_acquire(struct ike *ike, uint32_t policy)
 void ike_bad_spi(struct ike *ike, const struct ip_addr *remote, uint32_t spi)
 {
 	uint64_t now = ike_now(ike);
-	struct peer *p;
+	static const struct ip_addr any = { .family = IP_NONE };
+	struct peer *p, *caller = NULL;
 	struct isakmp_sa *sa;
 	uint8_t raw[4] = { (uint8_t)(spi >> 24), (uint8_t)(spi >> 16), (uint8_t)(spi >> 8),
 			   (uint8_t)spi };
 
-	TAILQ_FOREACH(p, &ike->peers, link) {
-		sa = peer_sa(p);
-		if (!p->dead && ip_addr_equal(sa ? &sa->path.remote : &p->cfg.remote, remote))
-			break;
+	p = peer_next_at(ike, remote, NULL);
+	sa = p ? peer_sa(p) : NULL;
+	while (!p && (caller = peer_next_at(ike, &any, caller))) {
+		sa = peer_sa(caller);
+		if (sa && ip_addr_equal(&sa->path.remote, remote))
+			p = caller;
 	}
 	if (!p || ike->closing || p->down || now < p->bad_spi_at)
 		return;

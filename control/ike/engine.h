@@ -22,6 +22,7 @@
 
 #define SA_BUCKETS         1024
 #define PAIR_BUCKETS       1024
+#define INDEX_BUCKETS       4096
 #define MSG_MAX            4096 /* bytes of one message that we build */
 #define DIGEST_LEN         32
 #define SEEN_MAX           4             /* messages that an exchange takes from the other side */
@@ -46,7 +47,7 @@ struct buf { /* owned bytes; secret ones are freed with buf_wipe */
 enum natt_version { NATT_NONE, NATT_DRAFT_02, NATT_DRAFT_03, NATT_RFC3947 };
 
 struct child { /* a configured child and what it is doing */
-	TAILQ_ENTRY(child) link;
+	TAILQ_ENTRY(child) link, by_policy;
 	struct ike *ike;
 	struct peer *peer;
 	struct ike_child_cfg cfg;
@@ -59,7 +60,7 @@ struct child { /* a configured child and what it is doing */
 };
 
 struct peer {
-	TAILQ_ENTRY(peer) link;
+	TAILQ_ENTRY(peer) link, by_name, by_address;
 	struct ike *ike;
 	struct ike_peer_cfg cfg; /* deep copy; children are in the list below instead */
 	bool dead;
@@ -204,11 +205,17 @@ struct job {
 	int rc;
 };
 
+TAILQ_HEAD(peer_index, peer);
+TAILQ_HEAD(child_index, child);
+
 struct ike {
 	struct ike_ops ops;
 	struct ike_limits limits;
 	struct timer_heap timers;
 	TAILQ_HEAD(, peer) peers;
+	struct peer_index peer_names[INDEX_BUCKETS], peer_addresses[INDEX_BUCKETS];
+	struct peer_index peers_any; /* to any address */
+	struct child_index child_policies[INDEX_BUCKETS];
 	LIST_HEAD(, isakmp_sa) sas[SA_BUCKETS];
 	LIST_HEAD(, pair) pairs[PAIR_BUCKETS];
 	LIST_HEAD(, job) jobs;
@@ -261,8 +268,20 @@ void timing_add(struct ike_timing *t, uint64_t us);
 const char *ike_offer_text(const struct ike_peer_cfg *cfg, char *buf, size_t size);
 const char *esp_offer_text(const struct ike_child_cfg *cfg, char *buf, size_t size);
 
-/* ------------------------------------------------------------------------ peer.c ------------ */
+/* ------------------------------------------------------------------------ index.c ----------- */
+void index_init(struct ike *ike);
+void index_peer(struct peer *peer); /* once its configuration is there */
+void unindex_peer(struct peer *peer);
+void index_child(struct child *child);
+void unindex_child(struct child *child);
 struct peer *peer_find(struct ike *ike, const char *name);
+/* The peer configured for this remote address (family IP_NONE: any) after p, or the first; NULL at the
+ * end. In the order of the configuration. */
+struct peer *peer_next_at(struct ike *ike, const struct ip_addr *remote, struct peer *p);
+/* Likewise the children of a policy. */
+struct child *child_next_of(struct ike *ike, uint32_t policy, struct child *c);
+
+/* ------------------------------------------------------------------------ peer.c ------------ */
 /* The connection for a path: exact addresses first, then any; one that is down by command only
  * where no other has the same claim. */
 struct peer *peer_by_path(struct ike *ike, const struct ike_path *path);

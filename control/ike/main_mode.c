@@ -346,15 +346,20 @@ static struct peer *mm_find_peer(struct isakmp_sa *sa, struct peer *was, const s
 
 	if (ike_id_equal(&want, id) && (!open || sa->initiator))
 		return was;
-	TAILQ_FOREACH(p, &sa->ike->peers, link) {
-		if (sa->initiator || p == was || p->dead || !peer_accepts(p, &sa->path) ||
-		    !same_secret(p, was))
-			continue;
-		want = peer_remote_id(p, &sa->path);
-		if (!peer_is_open(p) && ike_id_equal(&want, id))
-			return p;
-		if (!open && peer_is_open(p))
-			open = p;
+	if (sa->initiator)
+		return NULL;
+	for (unsigned any = 0; any < 2; any++) {
+		const struct ip_addr none = { .family = IP_NONE };
+		p = NULL;
+		while ((p = peer_next_at(sa->ike, any ? &none : &sa->path.remote, p))) {
+			if (p == was || !peer_accepts(p, &sa->path) || !same_secret(p, was))
+				continue;
+			want = peer_remote_id(p, &sa->path);
+			if (!peer_is_open(p) && ike_id_equal(&want, id))
+				return p;
+			if (!open && peer_is_open(p))
+				open = p;
+		}
 	}
 	return open;
 }

@@ -6,16 +6,6 @@
 #include "isakmp_sa.h"
 #include "secret.h"
 
-struct peer *peer_find(struct ike *ike, const char *name)
-{
-	struct peer *p;
-
-	TAILQ_FOREACH(p, &ike->peers, link)
-		if (!p->dead && strcmp(p->cfg.name, name) == 0)
-			return p;
-	return NULL;
-}
-
 bool peer_accepts(const struct peer *p, const struct ike_path *path)
 {
 	return (p->cfg.local.family == IP_NONE || ip_addr_equal(&p->cfg.local, &path->local)) &&
@@ -27,24 +17,29 @@ bool peer_is_open(const struct peer *p)
 	return p->cfg.remote.family == IP_NONE && !p->cfg.remote_id.type;
 }
 
-static unsigned path_rank(const struct peer *p)
+/* The first that is up, or else the first, of those to one address. */
+static struct peer *first_at(struct ike *ike, const struct ip_addr *remote,
+			     const struct ike_path *path)
 {
-	return (p->cfg.remote.family != IP_NONE ? 2 : 0) + !p->down;
+	struct peer *p = NULL, *best = NULL;
+
+	while ((p = peer_next_at(ike, remote, p))) {
+		if (!peer_accepts(p, path))
+			continue;
+		if (!p->down)
+			return p;
+		if (!best)
+			best = p;
+	}
+	return best;
 }
 
 struct peer *peer_by_path(struct ike *ike, const struct ike_path *path)
 {
-	struct peer *p, *best = NULL;
+	static const struct ip_addr any = { .family = IP_NONE };
+	struct peer *p = first_at(ike, &path->remote, path);
 
-	TAILQ_FOREACH(p, &ike->peers, link) {
-		if (p->dead || !peer_accepts(p, path))
-			continue;
-		if (!best || path_rank(p) > path_rank(best))
-			best = p;
-		if (path_rank(best) == 3)
-			break;
-	}
-	return best;
+	return p ? p : first_at(ike, &any, path);
 }
 
 struct ike_id peer_local_id(const struct peer *p, const struct ike_path *path)
@@ -280,6 +275,7 @@ void peer_free(struct peer *p)
 	timer_cancel(&ike->timers, &p->kick);
 	while ((c = TAILQ_FIRST(&p->children)))
 		child_free(c);
+	unindex_peer(p);
 	peer_cfg_clear(ike, &p->cfg);
 	TAILQ_REMOVE(&ike->peers, p, link);
 	ike_dealloc(ike, p, sizeof(*p));

@@ -1,5 +1,6 @@
 /* What an attacker, or a random source that fails, can make the engine do. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "two_nodes.h"
 
@@ -91,4 +92,58 @@ Test(limits, without_randomness_a_rekey_waits, .timeout = 20)
 Test(limits, without_a_nonce_a_rekey_waits, .timeout = 20)
 {
 	random_fails(IKE_NONCE_OURS);
+}
+
+static unsigned acquired;
+
+static void count_calls(void *ctx, const struct ike_path *path, const uint8_t *msg, size_t len)
+{
+	(void)ctx;
+	(void)msg;
+	(void)len;
+	acquired += ip_addr_to_v4(&path->remote) == 0x0b000000u + 4711;
+}
+
+/* Ten thousand peers: what strangers send, and packets without an SA, must not walk over all of them.
+ * A walk takes milliseconds here, and this would take minutes. */
+Test(limits, ten_thousand_peers, .timeout = 30)
+{
+	enum { N = 10000 };
+	struct sim *s = two_nodes();
+	struct ike *ike = sim_engine(s, 0);
+	struct ike_peer_cfg cfg = *sim_peer_cfg(s, 0, 1);
+	struct ike_child_cfg child = cfg.children[0];
+	char name[IKE_NAME_LEN];
+	uint8_t msg[ISAKMP_HDR_LEN] = { 1, [16] = PL_SA, ISAKMP_VERSION, EXCH_IDENTITY_PROTECTION,
+					[27] = ISAKMP_HDR_LEN };
+	struct ike_path path = { cfg.local, ip_addr_v4(0x0c000001), 500, 500 };
+
+	child.start = START_ON_DEMAND;
+	cfg.children = &child;
+	cfg.initiate = true;
+	for (unsigned round = 0; round < 2; round++) { /* set, and set again as a reload does */
+		for (unsigned i = 0; i < N; i++) {
+			snprintf(cfg.name, sizeof(cfg.name), "peer-%u", i);
+			cfg.remote = ip_addr_v4(0x0b000000u + i);
+			child.policy = 100 + i;
+			cr_assert_eq(ike_peer_set(ike, &cfg), 0);
+		}
+	}
+	for (unsigned i = 0; i < 4 * N; i++) {
+		msg[1] = (uint8_t)i;
+		msg[2] = (uint8_t)(i >> 8);
+		ike_input(ike, &path, msg, sizeof(msg));
+		ike_bad_spi(ike, &path.remote, i);
+		ike_acquire(ike, 100 + N + i);
+	}
+	ike->ops.send = count_calls;
+	ike_acquire(ike, 100 + 4711);
+	sim_run(s, SEC / 10);
+	cr_expect_eq(acquired, 1);
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(name, sizeof(name), "peer-%u", i);
+		cr_assert_eq(ike_peer_remove(ike, name), 0);
+		cr_assert_eq(ike_peer_remove(ike, name), -ENOENT);
+	}
+	two_nodes_end(s);
 }
