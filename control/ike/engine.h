@@ -37,6 +37,8 @@
 #define KEEPALIVE_US       (20 * SECOND)
 #define BAD_SPI_US         (5 * SECOND) /* one reaction to unknown SPIs a peer in that time */
 #define MSGIDS_MAX         8192         /* used under one ISAKMP SA; then it is replaced */
+#define QUICK_OPEN_MAX     64           /* Quick Modes of ours under way under one ISAKMP SA */
+#define QUICK_PACE_US      10000        /* when there are as many, look again after that */
 #define MAX_PENDING_QUICK  256          /* responder Quick Modes in progress under one ISAKMP SA */
 
 struct buf { /* owned bytes; secret ones are freed with buf_wipe */

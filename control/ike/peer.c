@@ -123,6 +123,18 @@ bool peer_needs_phase1(struct peer *p)
 	return false;
 }
 
+/* How many Quick Modes of ours may begin under sa now: thousands of children at once would only fill
+ * queues on the way and the other side's limits, and then wait for their repeats. */
+static unsigned quick_budget(const struct isakmp_sa *sa)
+{
+	const struct exchange *x;
+	unsigned open = 0;
+
+	TAILQ_FOREACH (x, &sa->exchanges, link)
+		open += x->type == EXCH_QUICK && x->initiator && !x->dead && !x->done;
+	return open < QUICK_OPEN_MAX ? QUICK_OPEN_MAX - open : 0;
+}
+
 /* The one place that starts negotiations. Runs from a timer, never in the middle of another call.
  */
 void peer_maintain(void *arg)
@@ -132,19 +144,26 @@ void peer_maintain(void *arg)
 	struct isakmp_sa *sa = peer_sa(p);
 	uint64_t now = ike_now(ike), next = TIMER_NEVER;
 	bool call = p->want_phase1;
+	unsigned budget = 0;
 	struct child *c;
 
 	if (p->dead || ike->closing)
 		return;
+	if (sa)
+		budget = quick_budget(sa);
 	TAILQ_FOREACH(c, &p->children, link) {
 		if (!child_has_work(c))
 			continue;
 		if (now < c->retry_at)
 			next = c->retry_at < next ? c->retry_at : next;
-		else if (sa)
-			child_negotiate(c, sa);
-		else
+		else if (!sa)
 			call = true;
+		else if (budget == 0)
+			next = now + QUICK_PACE_US; /* at least one more waits */
+		else {
+			child_negotiate(c, sa);
+			budget -= child_pairs(c) < budget ? child_pairs(c) : budget;
+		}
 	}
 	if (call && !p->down && peer_may_initiate(p) && !peer_calls(p)) {
 		if (now < p->retry_at)
