@@ -30,6 +30,7 @@
 #define LINGER_US          (70 * SECOND) /* a finished exchange still knows duplicates that long */
 #define GRACE_US           (10 * SECOND) /* an SA that was replaced lives on that long */
 #define TOLD_US            (5 * SECOND) /* after the DELETE of an old pair its inbound side stays so long */
+#define SWITCH_US          SECOND        /* after message 3 the old SA sends on for that long */
 #define SETTLE_US          (8 * SECOND) /* pairs made closer together than that are a collision */
 #define RETRY_MAX_S        64           /* the longest back-off of a connection that must be up */
 #define BLIND_REPEATS      2            /* a DELETE is not acknowledged: it is said three times */
@@ -144,6 +145,7 @@ struct pair {                    /* one SA pair, from its reservation to its end
 	struct pair_keys *keys; /* secret; until both directions are installed */
 	uint64_t created_us, established_us, expires_us;
 	struct timer soft, end; /* end: the hard limit, or the end of the grace time */
+	struct timer send;      /* armed: made, but its predecessor still sends, see SWITCH_US */
 	char end_why[64];
 };
 

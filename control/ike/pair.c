@@ -36,6 +36,8 @@ static void pair_end(void *arg)
 	pair_delete(pair, !pair->told, pair->end_why);
 }
 
+static void pair_send(void *arg);
+
 struct pair *pair_new(struct child *child, unsigned idx, bool initiator, struct exchange *x)
 {
 	struct ike *ike = child->ike;
@@ -56,6 +58,7 @@ struct pair *pair_new(struct child *child, unsigned idx, bool initiator, struct 
 	pair->created_us = ike_now(ike);
 	timer_init(&pair->soft, pair_soft, pair);
 	timer_init(&pair->end, pair_end, pair);
+	timer_init(&pair->send, pair_send, pair);
 	TAILQ_INSERT_TAIL(&child->pairs, pair, link);
 	LIST_INSERT_HEAD(&ike->pairs[bucket_of(pair->ref.spi)], pair, bucket);
 	return pair;
@@ -86,6 +89,7 @@ void pair_kill(struct pair *pair)
 	pair->dead = true;
 	timer_cancel(&ike->timers, &pair->soft);
 	timer_cancel(&ike->timers, &pair->end);
+	timer_cancel(&ike->timers, &pair->send);
 	LIST_REMOVE(pair, bucket);
 	pair_wipe(pair);
 	if (pair->out_set)
@@ -185,6 +189,10 @@ static void pair_retire(struct pair *pair, const char *why, bool ours)
 
 	pair->state = PAIR_OLD;
 	timer_cancel(&ike->timers, &pair->soft);
+	if (pair->send.armed) { /* its own successor takes over from its predecessor */
+		timer_cancel(&ike->timers, &pair->send);
+		pair_wipe(pair);
+	}
 	snprintf(pair->end_why, sizeof(pair->end_why), "%s", why);
 	if (at < pair->expires_us)
 		timer_set(&ike->timers, &pair->end, at);
@@ -286,6 +294,36 @@ static bool pair_rival_wins(struct pair *pair)
 	return false;
 }
 
+/* From now on the pair sends. Returns false when it is gone instead. */
+static bool pair_send_now(struct pair *pair)
+{
+	timer_cancel(&pair->ike->timers, &pair->send);
+	if (pair_install(pair, SA_OUT) != 0) {
+		pair_delete(pair, true, "the data plane does not take its outbound SA");
+		return false;
+	}
+	pair_wipe(pair);
+	return true;
+}
+
+static void pair_send(void *arg)
+{
+	pair_send_now(arg);
+}
+
+/* The one that sends is going: its successor waits no longer. */
+static void pair_send_instead(const struct pair *gone)
+{
+	struct pair *o;
+
+	TAILQ_FOREACH(o, &gone->child->pairs, link) {
+		if (o != gone && !o->dead && o->idx == gone->idx && o->send.armed) {
+			pair_send_now(o);
+			return;
+		}
+	}
+}
+
 void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 {
 	struct ike *ike = pair->ike;
@@ -305,16 +343,17 @@ void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 		ike_note(ike, child->peer, NULL, "%s: a second SA pair was made at the same time",
 			 child->cfg.name);
 		return;
-	} else if (pair_install(pair, SA_OUT) != 0) {
-		pair_delete(pair, true, "the data plane does not take its outbound SA");
-		return;
-	} else {
-		ike->totals.rekeys_phase2 += rekey;
-		ike_event(ike, rekey ? IKE_EV_CHILD_REKEYED : IKE_EV_CHILD_UP, child->peer, child,
-			  NULL, "%s, SPI %08x in, %08x out",
-			  esp_transform_str(&pair->t, t, sizeof(t)), pair->ref.spi, pair->spi_out);
 	}
-	pair_wipe(pair);
+	/* The responder can take packets under the new keys once it has handled message 3, which may be
+	 * slower than our next packet, or be lost: until then the old keys do. */
+	if (rekey && pair->initiator)
+		timer_set(&ike->timers, &pair->send, ike_now(ike) + SWITCH_US);
+	else if (!pair_send_now(pair))
+		return;
+	ike->totals.rekeys_phase2 += rekey;
+	ike_event(ike, rekey ? IKE_EV_CHILD_REKEYED : IKE_EV_CHILD_UP, child->peer, child, NULL,
+		  "%s, SPI %08x in, %08x out", esp_transform_str(&pair->t, t, sizeof(t)),
+		  pair->ref.spi, pair->spi_out);
 }
 
 /* Puts the redundant pair that stands beside this one in its place. */
@@ -351,6 +390,7 @@ void pair_delete(struct pair *pair, bool tell, const char *why)
 	else
 		ike_note(ike, child->peer, NULL, "%s: old SA pair removed: %s", child->cfg.name,
 			 why);
+	pair_send_instead(pair);
 	pair_kill(pair);
 	peer_kick(child->peer);
 }

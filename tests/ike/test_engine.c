@@ -186,6 +186,36 @@ Test(engine, quick_rekeys_by_one_side_follow_each_other)
 	}
 }
 
+/* The responder may take packets under the new keys only once it has handled message 3 (strongSwan does),
+ * so the initiator sends under the old ones for a second more, or until those are taken from it. */
+Test(engine, a_rekey_goes_on_sending_with_the_old_keys)
+{
+	struct sim *s = two_nodes();
+	struct pair *old, *made;
+
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	for (unsigned deleted = 0; deleted < 2; deleted++) {
+		old = node_pair(s, 1);
+		cr_assert(old && old->out_set);
+		cr_assert_eq(ike_rekey(sim_engine(s, 1), "node0/net0"), 0);
+		sim_run(s, SEC / 2);
+		made = TAILQ_NEXT(old, link);
+		cr_assert(made && made->state == PAIR_LIVE && made->in_set);
+		cr_assert_not(made->out_set);
+		if (deleted)
+			pair_deleted(old);
+		else
+			sim_run(s, SEC);
+		cr_assert(made->out_set);
+		cr_assert_null(made->keys);
+		sim_run(s, 60 * SEC);
+		must_be_up(s);
+	}
+	cr_expect_eq(sim_totals(s).unknown, 0);
+	two_nodes_end(s);
+}
+
 /* Both at once: one of the two pairs is kept, the same on both sides, and traffic never stops. */
 Test(engine, simultaneous_rekeys_converge)
 {
