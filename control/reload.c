@@ -15,19 +15,27 @@ static void log_note(void *ctx, bool warning, const char *line)
 		log_error("%s", line);
 }
 
-static const struct ike_peer_cfg *peer_named(const struct config *cfg, const char *name)
+/* *hint: where to look first, and then behind what was found: names that are asked for in the order of
+ * the file, as those of the file before are, take one look each. */
+static bool peer_named(const struct config *cfg, const char *name, size_t *hint)
 {
-	for (size_t i = 0; i < cfg->n_peers; i++)
-		if (strcmp(cfg->peers[i].name, name) == 0)
-			return &cfg->peers[i];
-	return NULL;
+	for (size_t n = 0; n < cfg->n_peers; n++) {
+		size_t i = (*hint + n) % cfg->n_peers;
+		if (strcmp(cfg->peers[i].name, name) == 0) {
+			*hint = i + 1;
+			return true;
+		}
+	}
+	return false;
 }
 
 static void remove_old_peers(struct daemon *d, const struct config *old, const struct config *new)
 {
+	size_t hint = 0;
+
 	for (size_t i = 0; i < old->n_peers; i++) {
 		const char *name = old->peers[i].name;
-		if (peer_named(new, name))
+		if (peer_named(new, name, &hint))
 			continue;
 		if (ike_peer_remove(d->ike, name) == 0)
 			log_info("%s: removed", name);
