@@ -37,7 +37,7 @@
 #define HALF_OPEN_YIELD_US SECOND /* a first message without a second keeps its place that long */
 #define KEEPALIVE_US       (20 * SECOND)
 #define BAD_SPI_US         (5 * SECOND) /* one reaction to unknown SPIs a peer in that time */
-#define MSGIDS_MAX         8192         /* used under one ISAKMP SA; then it is replaced */
+#define MSGIDS_MAX         65536        /* used under one ISAKMP SA; then it is replaced */
 #define QUICK_OPEN_MAX     64           /* Quick Modes of ours under way under one ISAKMP SA */
 #define QUICK_PACE_US      10000        /* when there are as many, look again after that */
 #define MAX_PENDING_QUICK  256          /* responder Quick Modes in progress under one ISAKMP SA */

@@ -199,6 +199,8 @@ int sa_msgid_use(struct isakmp_sa *sa, uint32_t msgid)
 	if (sa->n_msgids == MSGIDS_MAX - MSGIDS_MAX / 8 && sa_usable(sa)) {
 		sa->peer->want_phase1 = true;
 		peer_kick(sa->peer);
+		if (!peer_may_initiate(sa->peer))
+			sa_retire(sa, 0); /* the peer makes a new one when it needs one */
 	}
 	return 0;
 }

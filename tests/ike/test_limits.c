@@ -94,6 +94,31 @@ Test(limits, without_a_nonce_a_rekey_waits, .timeout = 20)
 	random_fails(IKE_NONCE_OURS);
 }
 
+/* An ISAKMP SA that runs out of message IDs cannot even ask whether the peer lives: whoever may not call
+ * must end it while it still can, or takes a live peer for a dead one. */
+Test(limits, an_sa_ends_before_its_message_ids_do)
+{
+	struct sim *s = two_nodes();
+
+	sim_peer_cfg(s, 0, 1)->initiate = false;
+	sim_peer_cfg(s, 0, 1)->dpd_s = 10;
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	struct isakmp_sa *sa = node_sa(s, 0);
+	while (sa->n_msgids < MSGIDS_MAX - MSGIDS_MAX / 8)
+		cr_assert_neq(sa_msgid_new(sa), 0);
+	sim_run(s, SEC);
+	cr_expect_null(node_sa(s, 0));
+	cr_expect_null(node_sa(s, 1), "the peer was not told");
+	cr_expect_eq(sim_pairs(s, 0), 1);
+	cr_expect_eq(sim_pairs(s, 1), 1);
+	cr_assert_eq(ike_rekey(sim_engine(s, 1), "node0/net0"), 0);
+	sim_run(s, 60 * SEC);
+	must_be_up(s);
+	two_nodes_end(s);
+}
+
 static unsigned acquired;
 
 static void count_calls(void *ctx, const struct ike_path *path, const uint8_t *msg, size_t len)
