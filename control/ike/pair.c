@@ -406,6 +406,8 @@ void ike_sa_limit(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir, bo
 						 : "its outbound volume is used up");
 		else
 			pair_soft(pair);
+	} else if (pair && hard && dir == SA_OUT) {
+		pair_send_instead(pair); /* it sent on for its successor, and cannot any more */
 	}
 	engine_reap(ike);
 }

@@ -113,3 +113,26 @@ Test(lifetime, notifies_of_others_are_read)
 	lifetime_read(&l, &c);
 	cr_expect_eq(c.life_s, 1800);
 }
+
+/* After a rekey the old pair sends on for a moment; when its volume is used up just then, the new one
+ * must take over at once. */
+Test(lifetime, an_old_pair_at_its_hard_limit_stops_sending)
+{
+	struct sim *s = up_with(1800, 1800, 0, 0);
+	struct pair *old = node_pair(s, 1), *new = NULL;
+
+	cr_assert_eq(ike_rekey(sim_engine(s, 1), "node0/net0"), 0);
+	for (unsigned i = 0; i < 50 && !(new && new->state == PAIR_LIVE); i++) {
+		sim_run(s, SEC / 100);
+		new = TAILQ_NEXT(old, link);
+	}
+	cr_assert(new && new->state == PAIR_LIVE && old->state == PAIR_OLD);
+	cr_assert_not(new->out_set, "nothing to see here: it sends already");
+	ike_sa_limit(sim_engine(s, 1), &old->ref, SA_IN, true);
+	cr_expect_not(new->out_set, "the inbound volume has nothing to do with it");
+	ike_sa_limit(sim_engine(s, 1), &old->ref, SA_OUT, true);
+	cr_expect(new->out_set);
+	sim_run(s, 30 * SEC);
+	must_be_up(s);
+	two_nodes_end(s);
+}
