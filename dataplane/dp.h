@@ -40,6 +40,7 @@ struct pair {
 	uint32_t policy;
 	bool reserved, released;
 	uint8_t state[2]; /* enum place_state, by enum sa_dir */
+	uint32_t serial;  /* SA_OUT: the larger, the later it was stored */
 	struct sa *sa[2]; /* ours to free from PLACE_REMOVING's confirmation on */
 };
 
@@ -73,6 +74,7 @@ struct neigh {
 struct policy_now {
 	uint32_t spi;
 	uint16_t owner; /* UINT16_MAX: nobody */
+	uint16_t n_out; /* outbound SAs that could */
 };
 
 struct dp {
@@ -92,6 +94,7 @@ struct dp {
 
 	struct spd *spd;
 	struct policy_now *policy; /* SPD_MAX_POLICIES */
+	uint32_t stored_serial;
 
 	struct fib *fib;
 	bool fib_stale;

@@ -11,7 +11,7 @@
 
 #include "dp.h"
 
-#define ARG_LEN  320
+#define ARG_LEN  512 /* --lcores with DP_MAX_WORKERS pairs of numbers */
 #define ARGS_MAX (24 + DP_MAX_PORTS * 2)
 
 struct args {

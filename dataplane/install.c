@@ -42,7 +42,8 @@ static bool late_grow(struct worker *w)
 
 	if (w->late_first + w->n_late < w->late_size)
 		return true;
-	if (w->late_first > w->n_late) { /* the front is free: a queue that never empties stays small */
+	if (w->late_first >
+	    w->n_late) { /* the front is free: a queue that never empties stays small */
 		memcpy(w->late, w->late + w->late_first, w->n_late * sizeof(*w->late));
 		w->late_first = 0;
 		return true;
@@ -224,8 +225,46 @@ static void policy_send_through(struct dp *dp, uint32_t policy, const struct sa_
 		cmd.slot = ref->slot;
 		cmd.spi = ref->spi;
 	}
-	dp->policy[policy] = (struct policy_now){ .spi = cmd.spi, .owner = cmd.owner };
+	dp->policy[policy].spi = cmd.spi;
+	dp->policy[policy].owner = cmd.owner;
 	command_send_all(dp, &cmd);
+}
+
+/* The latest other pair that can send for the policy of one that goes: parallel pairs, or one that
+ * was made at the same time. */
+static bool successor_find(const struct dp *dp, uint32_t policy, uint32_t spi, struct sa_ref *out)
+{
+	uint32_t serial = 0;
+
+	if (dp->policy[policy].n_out == 0)
+		return false;
+	for (uint16_t i = 0; i < dp->n_workers; i++)
+		for (uint32_t slot = 0; slot < dp->sa_slots; slot++) {
+			const struct pair *p = &dp->worker[i].pair[slot];
+			if (p->state[SA_OUT] != PLACE_STORED || p->policy != policy ||
+			    p->spi == spi || p->serial <= serial ||
+			    (p->sa[SA_OUT]->flags & SA_F_DEAD))
+				continue;
+			serial = p->serial;
+			*out = (struct sa_ref){ .spi = p->spi, .slot = slot, .owner = i };
+		}
+	return serial != 0;
+}
+
+/* An outbound SA goes: its policy sends through another one, or through none. */
+static void policy_leave(struct dp *dp, const struct pair *pair)
+{
+	struct policy_now *now = &dp->policy[pair->policy];
+	struct sa_ref next;
+
+	if (pair->state[SA_OUT] == PLACE_STORED)
+		now->n_out--;
+	if (now->owner == UINT16_MAX || now->spi != pair->spi)
+		return;
+	if (successor_find(dp, pair->policy, pair->spi, &next))
+		policy_send_through(dp, pair->policy, &next);
+	else
+		policy_send_through(dp, pair->policy, NULL);
 }
 
 void dp_sa_remove(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir)
@@ -235,9 +274,8 @@ void dp_sa_remove(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir)
 
 	if (!pair || pair->state[dir] == PLACE_EMPTY || pair->state[dir] == PLACE_REMOVING)
 		return;
-	if (dir == SA_OUT && dp->policy[pair->policy].owner != UINT16_MAX &&
-	    dp->policy[pair->policy].spi == ref->spi)
-		policy_send_through(dp, pair->policy, NULL);
+	if (dir == SA_OUT)
+		policy_leave(dp, pair);
 	pair->state[dir] = PLACE_REMOVING;
 	command_send(&dp->worker[ref->owner], &cmd);
 }
@@ -289,8 +327,11 @@ static void stored(struct dp *dp, struct pair *pair, const struct sa_ref *ref, e
 	if (pair->state[dir] != PLACE_STORING) /* a removal is on its way already */
 		return;
 	pair->state[dir] = PLACE_STORED;
-	if (dir == SA_OUT)
+	if (dir == SA_OUT) {
+		pair->serial = ++dp->stored_serial;
+		dp->policy[pair->policy].n_out++;
 		policy_send_through(dp, pair->policy, ref);
+	}
 	if (dp->cb.on_sa_stored)
 		dp->cb.on_sa_stored(dp->cb.ctx, ref, dir);
 }

@@ -107,7 +107,8 @@ void dp_sa_release(struct dp *dp, const struct sa_ref *ref);
  * 0, -ENOTSUP (no such transform), -ENOMEM, -EINVAL, -EEXIST. */
 int dp_sa_install(struct dp *dp, const struct sa_params *p);
 /* Takes a direction out of service; its memory is wiped and freed after the lcore confirmed. If the
- * policy still sends through this pair (SA_OUT), it has no SA from then on. Idempotent. */
+ * policy still sends through this pair (SA_OUT), it sends through the latest other pair that it has
+ * in service, or has no SA from then on. Idempotent. */
 void dp_sa_remove(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir);
 /* Counters of an installed direction; false when there is none. */
 bool dp_sa_stats(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir, struct sa_stats *out);

@@ -415,6 +415,63 @@ Test(leak, nothing_protected_leaves_in_the_clear)
 	}
 }
 
+static uint32_t spi_sent(void)
+{
+	struct env_packet p = { .port = LAN,
+				.src = 0x0a010007,
+				.dst = 0x0a020001,
+				.proto = PROTO_UDP,
+				.payload = 100 };
+	const uint8_t *ip;
+	uint32_t spi = 0;
+	void *pkt;
+
+	arrive(LAN, env_frame(lc, &p));
+	lcore_round(lc);
+	while (rte_ring_dequeue(tx[WAN], &pkt) == 0) {
+		ip = rte_pktmbuf_mtod_offset((struct rte_mbuf *)pkt, uint8_t *, ETH_LEN);
+		if (ip[IP4_PROTO] == PROTO_ESP)
+			spi = load_be32(ip + IP4_LEN);
+		else if (ip[IP4_PROTO] == PROTO_UDP)
+			spi = load_be32(ip + IP4_LEN + UDP_LEN);
+		rte_pktmbuf_free(pkt);
+	}
+	return spi;
+}
+
+static void settle(void)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		round_run();
+		control_run();
+	}
+}
+
+/* Parallel pairs of one policy, or two that both sides made at once: when the one that sends goes,
+ * the others are still good. */
+Test(leak, another_pair_steps_in)
+{
+	policies_set(1);
+	for (unsigned i = 0; i < 3; i++) {
+		pair_add();
+		dp_poll(dp);
+		settle();
+		dp->worker[0].pair[pair[i].slot].sa[SA_OUT]->hard_packets = UINT64_MAX;
+		dp->worker[0].pair[pair[i].slot].sa[SA_OUT]->packets_check = UINT64_MAX;
+		cr_expect_eq(spi_sent(), pair[i].spi, "the latest one sends");
+	}
+	dp_sa_remove(dp, &pair[2], SA_OUT);
+	settle();
+	cr_expect_eq(spi_sent(), pair[1].spi, "%x", spi_sent());
+	dp_sa_remove(dp, &pair[0], SA_OUT);
+	settle();
+	cr_expect_eq(spi_sent(), pair[1].spi);
+	dp_sa_remove(dp, &pair[1], SA_OUT);
+	settle();
+	cr_expect_eq(spi_sent(), 0, "and with the last one it is over");
+	cr_expect_gt(lc->count.drop[DROP_spd_no_sa], 0);
+}
+
 /* Outer fragments are for the peer to put together, and not every peer does. */
 Test(leak, too_large_is_cut_before_encryption)
 {
