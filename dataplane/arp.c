@@ -91,9 +91,11 @@ void arp_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 	for (unsigned i = 0; i < dp->port[port].n_addrs; i++)
 		if (dp->port[port].addr[i] == tpa)
 			for_us = true;
-	/* a probe (sender 0, RFC 5227) and foreign addresses teach nothing */
-	if (!local_set_has(&dp->local, spa) && port_on_link(&dp->port[port], spa, &on_link))
-		neigh_learn(dp, port, spa, arp + ARP_SHA, for_us);
+	/* a probe (sender 0, RFC 5227) and foreign addresses teach nothing, unless we asked: a
+	 * route may say that they are on the link */
+	if (!local_set_has(&dp->local, spa))
+		neigh_learn(dp, port, spa, arp + ARP_SHA,
+			    for_us && port_on_link(&dp->port[port], spa, &on_link));
 	if (for_us && load_be16(arp + ARP_OP) == ARP_REQUEST)
 		arp_send(dp, w, port, ARP_REPLY, tpa, arp + ARP_SHA, arp + ARP_SHA, spa);
 	rte_pktmbuf_free(pkt);

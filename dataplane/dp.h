@@ -18,7 +18,10 @@
 
 #define NEIGH_MAX     4096
 #define NEIGH_BUCKETS 1024
-#define NEIGH_QUEUE   16 /* packets that wait for one neighbour */
+#define NEIGH_QUEUE   16   /* packets that wait for one neighbour */
+#define NEIGH_WAITING 2048 /* and for all of them: a part of the packet buffers */
+#define NEIGH_LEARNT \
+	(NEIGH_MAX / 2) /* unasked only up to here: the rest is for those that we need */
 
 struct port {
 	char name[DP_NAME_LEN];
@@ -103,7 +106,8 @@ struct dp {
 	size_t n_routes;
 	struct neigh *bucket[NEIGH_BUCKETS];
 	unsigned n_neigh;
-	uint64_t neigh_ms; /* last look at the timers */
+	unsigned n_waiting; /* packets in all queues */
+	uint64_t neigh_ms;  /* last look at the timers */
 	struct local_set local;
 
 	struct rte_ip_frag_tbl *reassembly;

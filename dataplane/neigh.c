@@ -51,6 +51,7 @@ static void queue_drop(struct dp *dp, struct neigh *n)
 {
 	for (unsigned i = 0; i < n->n_queue; i++)
 		host_drop(&dp->worker[0], n->queue[i], DROP_no_neighbour);
+	dp->n_waiting -= n->n_queue;
 	n->n_queue = 0;
 }
 
@@ -89,18 +90,19 @@ void neigh_send(struct dp *dp, struct worker *w, uint8_t port, uint32_t addr, st
 		if (n)
 			neigh_ask(dp, n, dp_now_ms());
 	}
-	if (!n || n->n_queue == NEIGH_QUEUE) {
+	if (!n || n->n_queue == NEIGH_QUEUE || dp->n_waiting == NEIGH_WAITING) {
 		host_drop(w, pkt, DROP_no_neighbour);
 		return;
 	}
 	n->queue[n->n_queue++] = pkt;
+	dp->n_waiting++;
 }
 
 void neigh_learn(struct dp *dp, uint8_t port, uint32_t addr, const uint8_t *mac, bool create)
 {
 	struct neigh *n = neigh_find(dp, port, addr);
 
-	if (!n && create)
+	if (!n && create && dp->n_neigh < NEIGH_LEARNT)
 		n = neigh_add(dp, port, addr);
 	if (!n)
 		return;
@@ -112,6 +114,7 @@ void neigh_learn(struct dp *dp, uint8_t port, uint32_t addr, const uint8_t *mac,
 	n->due_ms = dp_now_ms() + GOOD_MS;
 	for (unsigned i = 0; i < n->n_queue; i++)
 		frame_send(dp, &dp->worker[0], n, n->queue[i]);
+	dp->n_waiting -= n->n_queue;
 	n->n_queue = 0;
 }
 

@@ -207,11 +207,58 @@ Test(host, neighbour_table_is_bounded)
 			for (unsigned b = 0; b < NEIGH_BUCKETS; b++)
 				for (struct neigh *n = dp->bucket[b]; n; n = n->next) {
 					rte_pktmbuf_free_bulk(n->queue, n->n_queue);
+					dp->n_waiting -= n->n_queue;
 					n->n_queue = 0;
 				}
 	}
 	cr_expect_eq(dp->n_neigh, NEIGH_MAX);
 	cr_expect_eq(dropped(DROP_no_neighbour), 101);
+}
+
+/* Whoever sits on the link can ask in the name of every address of it. */
+Test(host, questions_to_us_leave_room_in_the_table)
+{
+	uint32_t target;
+
+	dp->port[1].len[0] = 16;
+	for (uint32_t i = 0; i < NEIGH_MAX + 100; i++) {
+		input(arp(1, 1, 0x0a010100 + i, LAN_ADDR));
+		while (asked(&target))
+			;
+	}
+	cr_expect_eq(dp->n_neigh, NEIGH_LEARNT);
+	input(unresolved(HOST, 1));
+	cr_expect_eq(dp->n_neigh, NEIGH_LEARNT + 1);
+	cr_expect_eq(asked(&target), 1);
+	cr_expect_eq(target, HOST);
+}
+
+Test(host, packets_that_wait_are_bounded_together)
+{
+	uint32_t target;
+
+	dp->n_waiting = NEIGH_WAITING - 1;
+	input(unresolved(HOST, 1));
+	input(unresolved(HOST + 1, 1));
+	while (asked(&target))
+		;
+	cr_expect_eq(dropped(DROP_no_neighbour), 1);
+	cr_expect_eq(dp->n_waiting, NEIGH_WAITING);
+}
+
+/* A route without a gateway: its addresses are on the link, though not of our prefix. */
+Test(host, answers_from_beyond_our_prefix)
+{
+	const uint32_t beyond = 0x0a800005;
+	uint32_t target;
+
+	input(unresolved(beyond, 1));
+	cr_expect_eq(asked(&target), 1);
+	input(arp(1, 2, beyond, LAN_ADDR));
+	struct rte_mbuf *pkt = env_injected(lc);
+	cr_assert(pkt, "the packet that waited");
+	cr_expect_arr_eq(rte_pktmbuf_mtod(pkt, uint8_t *), host_mac, 6);
+	rte_pktmbuf_free(pkt);
 }
 
 /* ------------------------------------------------------------------------- ICMP ------------- */
