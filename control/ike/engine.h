@@ -34,6 +34,7 @@
 #define SETTLE_US          (8 * SECOND) /* pairs made closer together than that are a collision */
 #define RETRY_MAX_S        64           /* the longest back-off of a connection that must be up */
 #define BLIND_REPEATS      2            /* a DELETE is not acknowledged: it is said three times */
+#define COMPLAINTS_MAX     10     /* refusals a second of those who have proved nothing */
 #define HALF_OPEN_YIELD_US SECOND /* a first message without a second keeps its place that long */
 #define KEEPALIVE_US       (20 * SECOND)
 #define BAD_SPI_US         (5 * SECOND) /* one reaction to unknown SPIs a peer in that time */
@@ -232,6 +233,8 @@ struct ike {
 	uint32_t bucket_seed;
 	size_t bytes; /* in objects below this one */
 	bool closing;
+	uint64_t complaints_from; /* COMPLAINTS_MAX: the second that is counted */
+	unsigned complaints;
 	struct sa_payload offer, answer; /* parsed, for the message in hand only */
 	struct inmsg in;
 	uint8_t plain[IKE_MAX_MESSAGE];

@@ -283,6 +283,18 @@ void exchange_receive(struct exchange *x, struct inmsg *m)
 	secret_wipe(iv, sizeof(iv));
 }
 
+/* Anybody can make us refuse; only so many of them are worth an answer and a line in the log. */
+static bool complaint_allowed(struct ike *ike)
+{
+	uint64_t now = ike_now(ike);
+
+	if (now >= ike->complaints_from + SECOND) {
+		ike->complaints_from = now;
+		ike->complaints = 0;
+	}
+	return ike->complaints++ < COMPLAINTS_MAX;
+}
+
 void exchange_fail(struct exchange *x, uint16_t notify, const char *fmt, ...)
 {
 	struct isakmp_sa *sa = x->sa;
@@ -290,6 +302,11 @@ void exchange_fail(struct exchange *x, uint16_t notify, const char *fmt, ...)
 	char text[sizeof(sa->peer->last_error)];
 	va_list ap;
 
+	if (sa->half_open && !complaint_allowed(ike)) {
+		ike->totals.phase1.failed++;
+		sa_kill(sa);
+		return;
+	}
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);

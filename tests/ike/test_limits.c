@@ -52,6 +52,58 @@ Test(limits, forged_first_messages_do_not_lock_a_peer_out)
 	two_nodes_end(s);
 }
 
+static unsigned complaints, warnings;
+static void (*true_event)(void *, const struct ike_event *);
+
+static void count_warnings(void *ctx, const struct ike_event *ev)
+{
+	warnings += ev->type == IKE_EV_PHASE1_FAILED;
+	true_event(ctx, ev);
+}
+
+static bool count_complaints(void *ctx, unsigned from, struct ike_path *path, uint8_t *msg,
+			     size_t *len)
+{
+	complaints += from == 0 && msg[18] == EXCH_INFORMATIONAL;
+	return keep_first(ctx, from, path, msg, len);
+}
+
+/* What cannot be accepted is refused in words and with a warning, but not as often as strangers like. */
+Test(limits, refusals_of_strangers_are_few)
+{
+	struct sim *s = two_nodes();
+	struct ike *ike = sim_engine(s, 0);
+	struct first f = { .len = 0 };
+	struct ike_totals t;
+
+	true_event = ike->ops.event;
+	ike->ops.event = count_warnings;
+	sim_peer_cfg(s, 0, 1)->ike[0].group = 14;
+	sim_peer_cfg(s, 0, 1)->initiate = false;
+	sim_set_tap(s, count_complaints, &f);
+	sim_start(s);
+	sim_run(s, SEC / 2);
+	cr_assert_gt(f.len, 0);
+	for (unsigned round = 1; round < 3; round++) {
+		for (unsigned i = 0; i < 200; i++) {
+			f.msg[1] = (uint8_t)i;
+			ike_input(ike, &f.path, f.msg, f.len);
+		}
+		ike_totals(ike, &t);
+		cr_expect_geq(t.phase1.failed, 200 * round);
+		cr_expect_eq(complaints, COMPLAINTS_MAX, "%u answers", complaints);
+		cr_expect_eq(warnings, COMPLAINTS_MAX, "%u warnings", warnings);
+		expect_text(sim_last_error(s, 0, 1), "no phase 1 proposal");
+		complaints = warnings = 0;
+		sim_set_tap(s, NULL, NULL); /* node 1 goes on by itself meanwhile */
+		sim_run(s, 4 * SEC);
+		sim_set_tap(s, count_complaints, &f);
+		warnings = 0;
+	}
+	sim_set_tap(s, NULL, NULL);
+	two_nodes_end(s);
+}
+
 static size_t no_random_of; /* bytes asked for; 0: of any number */
 static int (*true_random)(void *, void *, size_t);
 
