@@ -202,11 +202,16 @@ C
 
 # uml_run N 'SHELL COMMAND': in the guest, one at a time; its output and its exit code
 uml_run() {
-	local n=$1 dir=$STATE/$1 id
+	local n=$1 dir=$STATE/$1 id tries
 	id=$(($(cat "$dir/seq") + 1))
 	echo "$id" >"$dir/seq"
 	echo "$id $2" >"$dir/commands"
-	until_true "${UML_TIMEOUT:-90}" test -e "$dir/done.$id" || { echo "the guest did not answer"; return 99; }
+	# On a busy machine the guest sometimes misses that its console has a line; another one wakes it.
+	for ((tries = 0; tries < ${UML_TIMEOUT:-90}; tries++)); do
+		until_true 1 test -e "$dir/done.$id" && break
+		echo >"$dir/commands"
+	done
+	[ -e "$dir/done.$id" ] || { echo "the guest did not answer"; return 99; }
 	cat "$dir/out.$id"
 	return "$(cat "$dir/done.$id")"
 }
