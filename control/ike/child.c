@@ -88,6 +88,15 @@ bool child_has_work(struct child *child)
 	return child_due(child) || (child_wants(child) && child_any_missing(child));
 }
 
+uint64_t child_not_before(struct child *child)
+{
+	bool settled = child->settled_at <= child->retry_at;
+
+	if (settled || (child_wants(child) && child_any_missing(child)))
+		return child->retry_at;
+	return child->settled_at;
+}
+
 void child_negotiate(struct child *child, struct isakmp_sa *sa)
 {
 	uint64_t now = ike_now(child->ike);
@@ -97,7 +106,7 @@ void child_negotiate(struct child *child, struct isakmp_sa *sa)
 	for (unsigned i = 0; i < child_pairs(child) && child_wants(child); i++)
 		if (child_missing(child, i) && child->retry_at <= now)
 			quick_mode_start(sa, child, i, 0);
-	while (child->retry_at <= now && (due = child_due(child)))
+	while (child_not_before(child) <= now && (due = child_due(child)))
 		quick_mode_start(sa, child, due->idx, due->ref.spi);
 }
 

@@ -59,7 +59,8 @@ struct child { /* a configured child and what it is doing */
 	bool down;   /* by the operator: until up or acquire */
 	bool wanted; /* somebody asked for it: negotiate until it is there */
 	unsigned failures;
-	uint64_t retry_at; /* nothing new before that */
+	uint64_t retry_at;   /* nothing new before that */
+	uint64_t settled_at; /* after a collision of rekeys no further one before that */
 	TAILQ_HEAD(, pair) pairs;
 };
 
@@ -336,6 +337,8 @@ unsigned child_pick_index(struct child *child);
 /* Starts what is missing or due under sa. */
 void child_negotiate(struct child *child, struct isakmp_sa *sa);
 bool child_has_work(struct child *child);
+/* When it may be worked at: after a failure, or a collision of rekeys, not at once. */
+uint64_t child_not_before(struct child *child);
 void child_established(struct child *child);
 void child_delete_pairs(struct child *child, const char *why);
 

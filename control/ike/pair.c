@@ -224,6 +224,7 @@ static bool pair_precedes(const struct pair *o, const struct pair *pair)
 static bool pair_succeeds(struct pair *pair, uint32_t replaces, bool *rekey)
 {
 	bool parallel = child_pairs(pair->child) > 1;
+	uint64_t settled_at = ike_now(pair->ike) + SETTLE_US;
 	struct pair *o;
 
 	TAILQ_FOREACH(o, &pair->child->pairs, link) {
@@ -232,14 +233,15 @@ static bool pair_succeeds(struct pair *pair, uint32_t replaces, bool *rekey)
 		if (o->ref.spi == replaces || (pair_precedes(o, pair) && !parallel)) {
 			pair_retire(o, "rekeyed", pair->initiator);
 			*rekey = true;
-		} else if (parallel) {
-			/* only the peer knows which one it replaces: its DELETE says so */
 			continue;
-		} else if (o->initiator == pair->initiator || pair_wins(o, pair)) {
-			return false;
-		} else {
-			pair_retire(o, "redundant: both sides negotiated at once", o->initiator);
 		}
+		if (parallel) /* only the peer knows which one it replaces: its DELETE says so */
+			continue;
+		/* a third pair now could be weighed against different ones by the two sides */
+		pair->child->settled_at = settled_at;
+		if (o->initiator == pair->initiator || pair_wins(o, pair))
+			return false;
+		pair_retire(o, "redundant: both sides negotiated at once", o->initiator);
 	}
 	return true;
 }

@@ -154,8 +154,9 @@ void peer_maintain(void *arg)
 	TAILQ_FOREACH(c, &p->children, link) {
 		if (!child_has_work(c))
 			continue;
-		if (now < c->retry_at)
-			next = c->retry_at < next ? c->retry_at : next;
+		uint64_t at = child_not_before(c);
+		if (now < at)
+			next = at < next ? at : next;
 		else if (!sa)
 			call = true;
 		else if (budget == 0)
