@@ -34,7 +34,10 @@ enum crl_policy {
 };
 
 struct cert_store *cert_store_new(enum crl_policy policy);
-void cert_store_free(struct cert_store *s); /* NULL is fine */
+/* One more owner; returns s. NULL is fine. References come and go on the control thread only. */
+struct cert_store *cert_store_ref(struct cert_store *s);
+/* Gives up one reference; the last one frees. NULL is fine. */
+void cert_store_free(struct cert_store *s);
 
 /* Adds every CA certificate in a file (PEM, several allowed, or DER). An intermediate CA is trusted
  * as it is, without its root. 0, -errno of opening it, or -EINVAL (nothing in it, or not a CA). */
@@ -88,7 +91,10 @@ struct cert_own;
  * certificate's, or of a kind that IKEv1 has no method for. */
 int cert_own_load(const char *cert_path, const char *key_path, const char *passphrase,
 		  struct cert_own **out, char *why, size_t why_size);
-void cert_own_free(struct cert_own *o); /* wipes the key; NULL is fine */
+/* One more owner; returns o. NULL is fine. References come and go on the control thread only. */
+struct cert_own *cert_own_ref(struct cert_own *o);
+/* Gives up one reference; the last one wipes the key. NULL is fine. */
+void cert_own_free(struct cert_own *o);
 /* The authentication method that the key can do: AUTH_RSA_SIG or AUTH_ECDSA_*. */
 uint16_t cert_own_auth(const struct cert_own *o);
 unsigned cert_own_count(const struct cert_own *o);
@@ -96,6 +102,8 @@ unsigned cert_own_count(const struct cert_own *o);
 struct view cert_own_der(const struct cert_own *o, unsigned k);
 /* Whether the certificate carries this identity, as a peer would check it. */
 bool cert_own_has_id(const struct cert_own *o, const struct ike_id *id);
+/* When our certificate is valid, seconds since the epoch. */
+void cert_own_validity(const struct cert_own *o, int64_t *from, int64_t *to);
 /* Our subject as an identity (ID_DER_DN). 0, or -EINVAL when it is longer than IKE_MAX_ID. */
 int cert_own_subject(const struct cert_own *o, struct ike_id *out);
 /* Whether a CERT_REQ payload body asks for a CA that our chain leads to (or for any). */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <openssl/decoder.h>
 #include <openssl/err.h>
@@ -12,14 +13,22 @@
 #include "cert_x509.h"
 
 struct cert_own {
+	unsigned refs;
 	STACK_OF(X509) * chain; /* our own first */
 	struct view der[CERT_MAX_CHAIN];
 	EVP_PKEY *key;
 };
 
+struct cert_own *cert_own_ref(struct cert_own *o)
+{
+	if (o)
+		o->refs++;
+	return o;
+}
+
 void cert_own_free(struct cert_own *o)
 {
-	if (!o)
+	if (!o || --o->refs > 0)
 		return;
 	for (unsigned i = 0; i < CERT_MAX_CHAIN; i++)
 		OPENSSL_free((void *)o->der[i].p);
@@ -127,6 +136,8 @@ int cert_own_load(const char *cert_path, const char *key_path, const char *passp
 	struct cert_own *o = calloc(1, sizeof(*o));
 	int rc = -ENOMEM;
 
+	if (o)
+		o->refs = 1;
 	if (!o || !(o->chain = sk_X509_new_null()))
 		snprintf(why, why_size, "out of memory");
 	else if ((rc = chain_load(o, cert_path, why, why_size)) == 0 &&
@@ -159,6 +170,21 @@ struct view cert_own_der(const struct cert_own *o, unsigned k)
 bool cert_own_has_id(const struct cert_own *o, const struct ike_id *id)
 {
 	return cert_has_id(sk_X509_value(o->chain, 0), id);
+}
+
+static int64_t epoch(const ASN1_TIME *t)
+{
+	struct tm tm;
+
+	return ASN1_TIME_to_tm(t, &tm) ? (int64_t)timegm(&tm) : 0;
+}
+
+void cert_own_validity(const struct cert_own *o, int64_t *from, int64_t *to)
+{
+	const X509 *cert = sk_X509_value(o->chain, 0);
+
+	*from = epoch(X509_get0_notBefore(cert));
+	*to = epoch(X509_get0_notAfter(cert));
 }
 
 int cert_own_subject(const struct cert_own *o, struct ike_id *out)

@@ -16,6 +16,7 @@ struct cert_store *cert_store_new(enum crl_policy policy)
 
 	if (!s)
 		return NULL;
+	s->refs = 1;
 	s->policy = policy;
 	s->cas = sk_X509_new_null();
 	s->store = X509_STORE_new();
@@ -26,9 +27,16 @@ struct cert_store *cert_store_new(enum crl_policy policy)
 	return s;
 }
 
+struct cert_store *cert_store_ref(struct cert_store *s)
+{
+	if (s)
+		s->refs++;
+	return s;
+}
+
 void cert_store_free(struct cert_store *s)
 {
-	if (!s)
+	if (!s || --s->refs > 0)
 		return;
 	sk_X509_pop_free(s->cas, X509_free);
 	X509_STORE_free(s->store);

@@ -5,6 +5,7 @@
 #include "cert_x509.h"
 
 struct cert_store {
+	unsigned refs;
 	enum crl_policy policy;
 	X509_STORE *store;    /* CAs and CRLs */
 	STACK_OF(X509) * cas; /* in the order of loading, for certificate requests */

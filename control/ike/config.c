@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cert.h"
 #include "engine.h"
 #include "secret.h"
 
@@ -30,14 +31,20 @@ static bool id_same(const struct ike_id *a, const struct ike_id *b)
 	return (!a->type && !b->type) || ike_id_equal(a, b);
 }
 
-/* Without the children. */
+static uint16_t cfg_auth(const struct ike_peer_cfg *cfg)
+{
+	return cfg->auth ? cfg->auth : AUTH_PSK;
+}
+
+/* Without the children, and without the certificates: a renewed one is no reason to end an SA. */
 bool peer_cfg_equal(const struct ike_peer_cfg *a, const struct ike_peer_cfg *b)
 {
 	if (!ip_addr_equal(&a->local, &b->local) || !ip_addr_equal(&a->remote, &b->remote) ||
 	    !id_same(&a->local_id, &b->local_id) || !id_same(&a->remote_id, &b->remote_id) ||
-	    a->psk_len != b->psk_len || strcmp(a->psk_name, b->psk_name) != 0 ||
-	    a->n_ike != b->n_ike || a->life_s != b->life_s || a->margin_s != b->margin_s ||
-	    a->retries != b->retries || a->retry_ms != b->retry_ms || a->dpd_s != b->dpd_s ||
+	    cfg_auth(a) != cfg_auth(b) || a->psk_len != b->psk_len ||
+	    strcmp(a->psk_name, b->psk_name) != 0 || a->n_ike != b->n_ike ||
+	    a->life_s != b->life_s || a->margin_s != b->margin_s || a->retries != b->retries ||
+	    a->retry_ms != b->retry_ms || a->dpd_s != b->dpd_s ||
 	    a->force_encap != b->force_encap || a->initiate != b->initiate)
 		return false;
 	if (a->psk_len && !secret_equal(a->psk, b->psk, a->psk_len))
@@ -56,6 +63,9 @@ int peer_cfg_copy(struct ike *ike, struct ike_peer_cfg *to, const struct ike_pee
 	to->children = NULL;
 	to->n_children = 0;
 	to->psk = NULL;
+	to->auth = cfg_auth(from);
+	to->own = cert_own_ref(from->own);
+	to->trust = cert_store_ref(from->trust);
 	if (!from->psk)
 		return 0;
 	to->psk = ike_secret_alloc(ike, from->psk_len);
@@ -69,6 +79,22 @@ void peer_cfg_clear(struct ike *ike, struct ike_peer_cfg *cfg)
 {
 	ike_secret_dealloc(ike, cfg->psk, cfg->psk_len);
 	cfg->psk = NULL;
+	cert_own_free(cfg->own);
+	cert_store_free(cfg->trust);
+	cfg->own = NULL;
+	cfg->trust = NULL;
+}
+
+/* The next Main Mode takes these; what stands was proved with the old ones. */
+static void peer_set_certs(struct peer *p, const struct ike_peer_cfg *cfg)
+{
+	struct cert_own *own = p->cfg.own;
+	struct cert_store *trust = p->cfg.trust;
+
+	p->cfg.own = cert_own_ref(cfg->own);
+	p->cfg.trust = cert_store_ref(cfg->trust);
+	cert_own_free(own);
+	cert_store_free(trust);
 }
 
 static int peer_add(struct ike *ike, const struct ike_peer_cfg *cfg)
@@ -132,8 +158,10 @@ int ike_peer_set(struct ike *ike, const struct ike_peer_cfg *cfg)
 {
 	struct peer *old = peer_find(ike, cfg->name);
 
-	if (old && peer_cfg_equal(&old->cfg, cfg))
+	if (old && peer_cfg_equal(&old->cfg, cfg)) {
+		peer_set_certs(old, cfg);
 		return peer_sync_children(old, cfg);
+	}
 	if (old)
 		ike_peer_remove(ike, cfg->name);
 	return peer_add(ike, cfg);

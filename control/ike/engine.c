@@ -3,6 +3,7 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "exchange.h"
 #include "secret.h"
@@ -10,6 +11,11 @@
 uint64_t ike_now(struct ike *ike)
 {
 	return ike->ops.now_us(ike->ops.ctx);
+}
+
+int64_t ike_wall(struct ike *ike)
+{
+	return ike->ops.wall_s ? ike->ops.wall_s(ike->ops.ctx) : (int64_t)time(NULL);
 }
 
 uint32_t ike_random32(struct ike *ike)

@@ -12,6 +12,7 @@
 
 #include <sys/queue.h>
 
+#include "cert.h"
 #include "dh.h"
 #include "ike.h"
 #include "keymat.h"
@@ -23,7 +24,7 @@
 #define SA_BUCKETS         1024
 #define PAIR_BUCKETS       1024
 #define INDEX_BUCKETS       4096
-#define MSG_MAX            4096 /* bytes of one message that we build */
+#define MSG_MAX            IKE_MAX_MESSAGE /* bytes of one message that we build: with a chain */
 #define DIGEST_LEN         32
 #define SEEN_MAX           4             /* messages that an exchange takes from the other side */
 #define REPLIES_MAX        12            /* repeats of a stored reply to duplicates */
@@ -95,6 +96,7 @@ struct isakmp_sa {
 	uint8_t icookie[ISAKMP_COOKIE_LEN], rcookie[ISAKMP_COOKIE_LEN];
 	struct ike_path path;
 	struct ike_transform t;
+	uint16_t auth; /* enum auth_method, as agreed */
 	uint32_t life_s;
 	struct ike_keys *keys;             /* secret memory; NULL until derived */
 	uint8_t last_block[IKE_MAX_BLOCK]; /* of phase 1: where phase 2 IVs start */
@@ -162,6 +164,23 @@ struct qm { /* Quick Mode's own */
 	bool have_ids;
 };
 
+/* A signature to be made, or a peer to be checked: what a job takes with it and brings back. */
+struct auth_work {
+	struct cert_own *own;     /* to sign with; a reference */
+	struct cert_store *trust; /* to check against; a reference */
+	struct cert_bag *bag;     /* what the peer sent */
+	struct ike_id id;         /* whom it claims to be */
+	bool contact;             /* it said INITIAL-CONTACT */
+	uint16_t auth;
+	uint8_t hash[HASH_MAX_LEN]; /* HASH_I or HASH_R */
+	size_t hash_len;
+	uint8_t sig[CERT_MAX_SIG];
+	size_t sig_len;
+	int64_t now, not_after; /* seconds since the epoch; not_after: of the peer's certificate */
+	bool cert_ok;           /* the certificate is fine, so it was the signature */
+	char subject[200], why[CERT_WHY_LEN];
+};
+
 struct exchange {
 	TAILQ_ENTRY(exchange) link; /* of the ISAKMP SA */
 	SLIST_ENTRY(exchange) dead_link;
@@ -185,6 +204,7 @@ struct exchange {
 	struct job *job;
 	void (*resume)(struct exchange *x, int rc); /* after a job or an installation */
 	struct dh *dh;
+	struct auth_work *work; /* of Main Mode with signatures */
 	struct buf ni, nr, peer_ke;
 	struct buf gxy; /* secret */
 	struct buf sai; /* Main Mode: the initiator's SA body */
@@ -208,6 +228,9 @@ struct job {
 	struct dh *dh;
 	struct buf peer;   /* the other side's public value, empty: only generate */
 	struct buf shared; /* secret */
+	/* instead of all that: */
+	struct auth_work *work;
+	int (*run)(struct auth_work *w);
 	int rc;
 };
 
@@ -257,6 +280,7 @@ static inline struct view buf_view(const struct buf *b)
 
 /* ------------------------------------------------------------------------ engine.c ---------- */
 uint64_t ike_now(struct ike *ike);
+int64_t ike_wall(struct ike *ike);	/* seconds since the epoch */
 uint32_t ike_random32(struct ike *ike); /* 0 when the random source failed */
 void engine_reap(struct ike *ike);
 void message_digest(const uint8_t *msg, size_t len, uint8_t out[DIGEST_LEN]);
@@ -299,6 +323,8 @@ bool peer_is_open(const struct peer *peer);
 struct ike_id peer_local_id(const struct peer *peer, const struct ike_path *path);
 struct ike_id peer_remote_id(const struct peer *peer, const struct ike_path *path);
 bool peer_may_initiate(const struct peer *peer);
+/* Its secret, or our certificate and somebody to trust. */
+bool peer_has_credentials(const struct peer *peer);
 /* The SA that new Quick Modes and Informationals go under, or NULL. */
 struct isakmp_sa *peer_sa(struct peer *peer);
 /* Looks after everything that should be up, soon (from a timer). */
@@ -386,6 +412,12 @@ void sa_dpd_ack(struct isakmp_sa *sa, uint32_t seq);
 /* Makes x->dh (when there is none yet) in the group and, with x->peer_ke set, x->gxy, on another
  * thread; then resume(x, rc). 0 or -errno; after 0 the exchange is busy. */
 int job_start(struct exchange *x, uint16_t group, void (*resume)(struct exchange *x, int rc));
+/* Takes x->work along and calls run(x->work) on another thread, which touches nothing else; then
+ * resume(x, what run returned) with x->work back. */
+int job_start_auth(struct exchange *x, int (*run)(struct auth_work *w),
+		   void (*resume)(struct exchange *x, int rc));
+/* What an exchange or job holds; NULL is fine. */
+void auth_work_free(struct ike *ike, struct auth_work *w);
 void job_abandon(struct job *job);
 void job_free(struct ike *ike, struct job *job);
 

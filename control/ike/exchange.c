@@ -58,6 +58,8 @@ static void exchange_forget(struct exchange *x)
 	buf_wipe(ike, &x->gxy);
 	dh_free(x->dh);
 	x->dh = NULL;
+	auth_work_free(ike, x->work);
+	x->work = NULL;
 }
 
 void exchange_kill(struct exchange *x)

@@ -57,6 +57,8 @@ void exchange_free(struct exchange *x);
 /* It succeeded: keeps answering duplicates for LINGER_US, forgets everything else. */
 void exchange_done(struct exchange *x);
 
+#define MM_STEP_AUTH   2 /* Main Mode: the other side's ID and HASH */
+#define MM_STEP_SIGNED 3 /* or its ID, certificates and SIG */
 #define STEP_NONE 255 /* nothing is awaited any more */
 
 /* Starts a message in ike->out. */
@@ -82,6 +84,10 @@ void mm_handle_3(struct exchange *x, const struct inmsg *m);
 void mm_handle_4(struct exchange *x, const struct inmsg *m);
 void mm_handle_5(struct exchange *x, const struct inmsg *m);
 void mm_handle_6(struct exchange *x, const struct inmsg *m);
+/* main_mode_sig.c */
+int mm_verify_signed(struct exchange *x, const struct inmsg *m);
+void mm_handle_signed(struct exchange *x, const struct inmsg *m);
+/* main_mode.c again */
 int mm_verify_1(struct exchange *x, const struct inmsg *m);
 void mm_handle_1(struct exchange *x, const struct inmsg *m);
 /* Encrypted message that does not decrypt to anything: what that means for Main Mode. */

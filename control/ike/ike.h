@@ -18,6 +18,9 @@
 #define IKE_NAME_LEN	  64
 #define IKE_CFG_TRANSFORMS 32
 
+struct cert_own; /* cert.h */
+struct cert_store;
+
 /* --------------------------------------------------------------------- configuration -------- */
 
 enum child_start {
@@ -48,6 +51,9 @@ struct ike_peer_cfg {
 	struct ip_addr local;	/* one of ours */
 	struct ip_addr remote;	/* family IP_NONE: any address (responder only) */
 	struct ike_id local_id, remote_id; /* type 0: the address */
+	uint16_t auth;		/* enum auth_method: of both sides; 0 = AUTH_PSK */
+	struct cert_own *own;	  /* signatures: our chain and key; a reference is held */
+	struct cert_store *trust; /* and whom we trust; likewise */
 	uint8_t *psk;		/* owned, secret memory; NULL = no PSK */
 	size_t psk_len;
 	char psk_name[IKE_NAME_LEN]; /* the secret's entry, for diagnosis */
@@ -108,6 +114,8 @@ struct ike_ops {
 	/* Sends a NAT keepalive (one byte 0xff, no marker). */
 	void (*keepalive)(void *ctx, const struct ike_path *path);
 	uint64_t (*now_us)(void *ctx); /* monotonic */
+	/* Seconds since the epoch, for the dates of certificates; NULL: the system's clock. */
+	int64_t (*wall_s)(void *ctx);
 	/* Cryptographic randomness; 0 or -errno. */
 	int (*random)(void *ctx, void *buf, size_t len);
 	/* Queues a job for a worker thread (or runs it at once and calls ike_job_done later). */
@@ -135,7 +143,8 @@ struct ike *ike_new(const struct ike_ops *ops, const struct ike_limits *limits);
 /* Frees everything, without sending; SAs are removed from the sink first. */
 void ike_free(struct ike *ike);
 
-/* Takes a deep copy (also of psk and children). A peer of the same name that is equal is left alone;
+/* Takes a deep copy (also of psk and children; certificates and trust by reference). A peer of the
+ * same name that is equal is left alone but for its certificates, which the next Main Mode uses;
  * one that differs is replaced: its SAs are deleted with DELETEs unless only names of children were
  * added or removed, then only those children are touched. 0 or -errno. */
 int ike_peer_set(struct ike *ike, const struct ike_peer_cfg *cfg);

@@ -237,7 +237,13 @@ static void hint(struct isakmp_sa *sa, bool readable, uint16_t type)
 	if (strcmp(text, sa->hint) == 0)
 		return; /* said before */
 	snprintf(sa->hint, sizeof(sa->hint), "%s", text);
-	if (sa->keys)
+	if (sa->keys && sa->auth != AUTH_PSK)
+		peer_error(
+			sa->peer, sa,
+			"Main Mode with %s does not go on after message 5: %s; it may not accept "
+			"our certificate or identity",
+			cfg->name, sa->hint);
+	else if (sa->keys)
 		peer_error(sa->peer, sa,
 			   "Main Mode with %s does not go on after message 5: %s; probable "
 			   "pre-shared key mismatch with %s (secret %s)",

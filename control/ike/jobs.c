@@ -1,5 +1,6 @@
-/* Diffie-Hellman off the control thread. A job takes the exchange's dh with it, so that nothing is
- * shared with the thread that computes; an exchange that dies meanwhile only lets go of its job. */
+/* Public-key maths off the control thread. A job takes the exchange's dh or work with it, so that
+ * nothing is shared with the thread that computes; an exchange that dies meanwhile only lets go of
+ * its job. */
 #include <errno.h>
 #include <stddef.h>
 
@@ -46,6 +47,45 @@ int job_start(struct exchange *x, uint16_t group, void (*resume)(struct exchange
 	return 0;
 }
 
+/* Runs on any thread; touches the work only. */
+static void job_run_auth(struct ike_job *base)
+{
+	struct job *job = (struct job *)base;
+
+	job->rc = job->run(job->work);
+}
+
+int job_start_auth(struct exchange *x, int (*run)(struct auth_work *w),
+		   void (*resume)(struct exchange *x, int rc))
+{
+	struct ike *ike = x->ike;
+	struct job *job = ike_alloc(ike, sizeof(*job));
+
+	if (!job)
+		return -ENOMEM;
+	job->base = (struct ike_job){ .fn = job_run_auth, .id = ++ike->job_ids };
+	job->x = x;
+	job->run = run;
+	LIST_INSERT_HEAD(&ike->jobs, job, link);
+	job->work = x->work;
+	x->work = NULL;
+	x->job = job;
+	x->resume = resume;
+	x->busy = true;
+	ike->ops.job(ike->ops.ctx, &job->base);
+	return 0;
+}
+
+void auth_work_free(struct ike *ike, struct auth_work *w)
+{
+	if (!w)
+		return;
+	cert_own_free(w->own);
+	cert_store_free(w->trust);
+	cert_bag_free(w->bag);
+	ike_secret_dealloc(ike, w, sizeof(*w));
+}
+
 void job_abandon(struct job *job)
 {
 	job->x->job = NULL;
@@ -56,10 +96,26 @@ void job_free(struct ike *ike, struct job *job)
 {
 	LIST_REMOVE(job, link);
 	dh_free(job->dh);
+	auth_work_free(ike, job->work);
 	buf_free(ike, &job->peer);
 	if (job->shared.p)
 		buf_wipe(ike, &job->shared);
 	ike_dealloc(ike, job, sizeof(*job));
+}
+
+/* What was computed goes back to the exchange. */
+static void job_give(struct ike *ike, struct job *job, struct exchange *x)
+{
+	if (job->work) {
+		x->work = job->work;
+		job->work = NULL;
+		return;
+	}
+	x->dh = job->dh;
+	job->dh = NULL;
+	buf_wipe(ike, &x->gxy);
+	x->gxy = job->shared;
+	job->shared = (struct buf){ 0 };
 }
 
 void ike_job_done(struct ike *ike, struct ike_job *base)
@@ -71,11 +127,7 @@ void ike_job_done(struct ike *ike, struct ike_job *base)
 	if (x) {
 		x->job = NULL;
 		x->busy = false;
-		x->dh = job->dh;
-		job->dh = NULL;
-		buf_wipe(ike, &x->gxy);
-		x->gxy = job->shared;
-		job->shared = (struct buf){ 0 };
+		job_give(ike, job, x);
 	}
 	job_free(ike, job);
 	if (x)

@@ -1,4 +1,5 @@
-/* Main Mode with a pre-shared key, both roles (RFC 2409 section 5.4):
+/* Main Mode, both roles (RFC 2409 section 5.4; with signatures main_mode_sig.c takes over for the
+ * last two messages):
  *
  *   initiator                              responder
  *   1  HDR, SA                     -->
@@ -14,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "exchange.h"
+#include "main_mode.h"
 #include "secret.h"
 
 #define WHY_LEN 300
@@ -35,7 +36,7 @@ int main_mode_start(struct peer *peer)
 	if (!x)
 		goto failed;
 	exchange_begin(x, &m, false);
-	ike_offer_write(&m, peer->cfg.ike, peer->cfg.n_ike, AUTH_PSK, phase1_life(peer), 0);
+	ike_offer_write(&m, peer->cfg.ike, peer->cfg.n_ike, peer->cfg.auth, phase1_life(peer), 0);
 	if (m.overflow ||
 	    buf_set(ike, &x->sai, m.buf + ISAKMP_HDR_LEN + 4, m.len - ISAKMP_HDR_LEN - 4) != 0)
 		goto failed;
@@ -82,25 +83,52 @@ int mm_verify_1(struct exchange *x, const struct inmsg *m)
 static void mm_chosen(struct isakmp_sa *sa, const struct ike_choice *c)
 {
 	sa->t = c->t;
+	sa->auth = c->auth;
 	sa->life_s = phase1_life(sa->peer);
 	if (c->life_s && c->life_s < sa->life_s)
 		sa->life_s = c->life_s;
 }
 
+/* What this connection accepts; else what another between the same addresses does that
+ * authenticates in another way. 0 with sa->peer the one that accepted. */
+static int mm_select(struct isakmp_sa *sa, struct ike_choice *out, char *why, size_t why_size)
+{
+	const struct sa_payload *offer = &sa->ike->offer;
+	const struct ip_addr none = { .family = IP_NONE };
+	struct peer *was = sa->peer, *p;
+	char other[WHY_LEN];
+
+	if (ike_offer_select(offer, was->cfg.ike, was->cfg.n_ike, was->cfg.auth, out, why,
+			     why_size) == 0)
+		return 0;
+	for (unsigned any = 0; any < 2; any++) {
+		p = NULL;
+		while ((p = peer_next_at(sa->ike, any ? &none : &sa->path.remote, p))) {
+			if (p->cfg.auth == was->cfg.auth || p->down ||
+			    !peer_accepts(p, &sa->path) ||
+			    ike_offer_select(offer, p->cfg.ike, p->cfg.n_ike, p->cfg.auth, out,
+					     other, sizeof(other)) != 0)
+				continue;
+			sa_move(sa, p);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
 void mm_handle_1(struct exchange *x, const struct inmsg *in)
 {
 	struct isakmp_sa *sa = x->sa;
-	const struct ike_peer_cfg *cfg = &sa->peer->cfg;
 	struct view body = need(in, PL_SA)->body;
 	struct ike_choice choice = { 0 };
 	char why[WHY_LEN] = "";
 	struct msgbuf m;
 
 	sa->heard_us = ike_now(x->ike);
-	if (ike_offer_select(&x->ike->offer, cfg->ike, cfg->n_ike, AUTH_PSK, &choice, why,
-			     sizeof(why)) != 0) {
+	if (mm_select(sa, &choice, why, sizeof(why)) != 0) {
 		exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
-			      "no phase 1 proposal of %s is acceptable: %s", cfg->name, why);
+			      "no phase 1 proposal of %s is acceptable: %s", sa->peer->cfg.name,
+			      why);
 		return;
 	}
 	mm_chosen(sa, &choice);
@@ -109,7 +137,7 @@ void mm_handle_1(struct exchange *x, const struct inmsg *in)
 	answer_write(&m, &x->ike->offer, choice.proposal, choice.transform, 0);
 	vendor_write(&m, sa);
 	if (buf_set(x->ike, &x->sai, body.p, body.len) != 0 || exchange_send(x, &m, 1) != 0)
-		exchange_fail(x, 0, "Main Mode with %s: out of memory", cfg->name);
+		exchange_fail(x, 0, "Main Mode with %s: out of memory", sa->peer->cfg.name);
 }
 
 static int mm_check_answer(struct exchange *x, const struct inmsg *m, struct ike_choice *out)
@@ -166,11 +194,13 @@ static int mm_send_ke(struct exchange *x, struct buf *nonce, uint8_t next)
 	exchange_begin(x, &m, false);
 	msg_payload(&m, PL_KE, dh_public(x->dh), group_info(x->sa->t.group)->public_len);
 	msg_payload(&m, PL_NONCE, n, sizeof(n));
+	if (mm_signs(x->sa))
+		mm_put_requests(&m, x->sa);
 	natt_write(&m, x->sa, x->sa->t.hash);
 	return exchange_send(x, &m, next);
 }
 
-static void mm_public_failed(struct exchange *x, int rc)
+void mm_public_failed(struct exchange *x, int rc)
 {
 	exchange_fail(x, rc == -EKEYREJECTED ? N_INVALID_KEY_INFORMATION : 0,
 		      rc == -EKEYREJECTED ? "the public value of %s is not usable in its group"
@@ -207,7 +237,6 @@ static int mm_derive(struct exchange *x)
 	struct view ours = { dh_public(x->dh), group_info(sa->t.group)->public_len };
 	struct view theirs = buf_view(&x->peer_ke);
 	struct ike_keys_in in = {
-		.psk = { cfg->psk, cfg->psk_len },
 		.ni = buf_view(&x->ni),
 		.nr = buf_view(&x->nr),
 		.gxy = buf_view(&x->gxy),
@@ -217,8 +246,10 @@ static int mm_derive(struct exchange *x)
 		.rcookie = sa->rcookie,
 	};
 
-	if (!cfg->psk)
+	if (!peer_has_credentials(sa->peer))
 		return -EINVAL;
+	if (!mm_signs(sa))
+		in.psk = (struct view){ cfg->psk, cfg->psk_len };
 	sa->keys = ike_secret_alloc(x->ike, sizeof(*sa->keys));
 	if (!sa->keys)
 		return -ENOMEM;
@@ -229,10 +260,11 @@ static int mm_derive(struct exchange *x)
 
 static void mm_send_4(struct exchange *x, int rc)
 {
-	if (rc != 0 || mm_send_ke(x, &x->nr, 2) != 0)
+	if (rc != 0 || mm_send_ke(x, &x->nr, mm_signs(x->sa) ? MM_STEP_SIGNED : MM_STEP_AUTH) != 0)
 		mm_public_failed(x, rc);
 	else if (mm_derive(x) != 0)
-		exchange_fail(x, 0, "no keys can be derived for %s: its secret is missing or weak",
+		exchange_fail(x, 0,
+			      "no keys can be derived for %s: its secret or key is missing or weak",
 			      x->sa->peer->cfg.name);
 }
 
@@ -242,6 +274,8 @@ static int mm_take_ke(struct exchange *x, const struct inmsg *m, struct buf *non
 	struct view ke = need(m, PL_KE)->body, n = need(m, PL_NONCE)->body;
 
 	natt_read(x->sa, &m->list);
+	if (mm_signs(x->sa))
+		mm_read_requests(x->sa, &m->list);
 	if (buf_set(x->ike, &x->peer_ke, ke.p, ke.len) != 0)
 		return -ENOMEM;
 	return buf_set(x->ike, nonce, n.p, n.len);
@@ -255,18 +289,32 @@ void mm_handle_3(struct exchange *x, const struct inmsg *m)
 
 /* -------------------------------------------------------------------- messages 5 and 6 ------ */
 
-static int mm_auth_hash(struct exchange *x, bool initiator, struct view id, uint8_t *out)
+int mm_auth_hash(struct exchange *x, bool initiator, struct view id, uint8_t *out)
 {
 	struct isakmp_sa *sa = x->sa;
 	struct view ours = { dh_public(x->dh), group_info(sa->t.group)->public_len };
 	struct view theirs = buf_view(&x->peer_ke);
 
-	return ike_auth_hash(sa->keys, initiator, sa->initiator ? ours : theirs,
-			     sa->initiator ? theirs : ours, sa->icookie, sa->rcookie,
-			     buf_view(&x->sai), id, out);
+	return ike_auth_hash_with(cert_auth_hash(sa->auth, sa->t.hash), sa->keys, initiator,
+				  sa->initiator ? ours : theirs, sa->initiator ? theirs : ours,
+				  sa->icookie, sa->rcookie, buf_view(&x->sai), id, out);
 }
 
-/* ID, HASH and, the first time since we started, INITIAL-CONTACT: the peer's older SAs are void. */
+/* The first time since we started: the peer's older SAs are void. */
+void mm_put_contact(struct msgbuf *m, const struct isakmp_sa *sa)
+{
+	if (sa->peer->contacted)
+		return;
+	msg_open(m, PL_NOTIFY);
+	msg_put_u32(m, DOI_IPSEC);
+	msg_put_u8(m, PROTO_ISAKMP);
+	msg_put_u8(m, 2 * ISAKMP_COOKIE_LEN);
+	msg_put_u16(m, N_INITIAL_CONTACT);
+	msg_put(m, sa->icookie, ISAKMP_COOKIE_LEN);
+	msg_put(m, sa->rcookie, ISAKMP_COOKIE_LEN);
+	msg_close(m);
+}
+
 static int mm_send_auth(struct exchange *x, uint8_t next)
 {
 	struct isakmp_sa *sa = x->sa;
@@ -281,16 +329,7 @@ static int mm_send_auth(struct exchange *x, uint8_t next)
 	exchange_begin(x, &m, true);
 	msg_payload(&m, PL_ID, body, len);
 	msg_payload(&m, PL_HASH, hash, sa->keys->prf_len);
-	if (!sa->peer->contacted) {
-		msg_open(&m, PL_NOTIFY);
-		msg_put_u32(&m, DOI_IPSEC);
-		msg_put_u8(&m, PROTO_ISAKMP);
-		msg_put_u8(&m, 2 * ISAKMP_COOKIE_LEN);
-		msg_put_u16(&m, N_INITIAL_CONTACT);
-		msg_put(&m, sa->icookie, ISAKMP_COOKIE_LEN);
-		msg_put(&m, sa->rcookie, ISAKMP_COOKIE_LEN);
-		msg_close(&m);
-	}
+	mm_put_contact(&m, sa);
 	return exchange_send(x, &m, next);
 }
 
@@ -301,12 +340,13 @@ static void mm_send_5(struct exchange *x, int rc)
 		return;
 	}
 	if (mm_derive(x) != 0) {
-		exchange_fail(x, 0, "no keys can be derived for %s: its secret is missing or weak",
+		exchange_fail(x, 0,
+			      "no keys can be derived for %s: its secret or key is missing or weak",
 			      x->sa->peer->cfg.name);
 		return;
 	}
 	natt_float(x->sa);
-	if (mm_send_auth(x, 2) != 0)
+	if ((mm_signs(x->sa) ? mm_sign(x) : mm_send_auth(x, MM_STEP_AUTH)) != 0)
 		mm_public_failed(x, -ENOMEM);
 }
 
@@ -331,14 +371,19 @@ int mm_verify_auth(struct exchange *x, const struct inmsg *m)
 	return -EBADMSG;
 }
 
-static bool same_secret(const struct peer *a, const struct peer *b)
+/* Whoever authenticated to the one has authenticated to the other. */
+static bool same_proof(const struct peer *a, const struct peer *b)
 {
+	if (a->cfg.auth != b->cfg.auth)
+		return false;
+	if (a->cfg.auth != AUTH_PSK)
+		return a->cfg.trust == b->cfg.trust && a->cfg.own && b->cfg.own;
 	return a->cfg.psk_len == b->cfg.psk_len &&
 	       secret_equal(a->cfg.psk, b->cfg.psk, a->cfg.psk_len);
 }
 
-/* The connection that an identity means, of those that share addresses and secret with `was`: by
- * identity first, then one that takes any. NULL: none. */
+/* The connection that an identity means, of those that share addresses and secret or authorities
+ * with `was`: by identity first, then one that takes any. NULL: none. */
 static struct peer *mm_find_peer(struct isakmp_sa *sa, struct peer *was, const struct ike_id *id)
 {
 	struct ike_id want = peer_remote_id(was, &sa->path);
@@ -352,7 +397,7 @@ static struct peer *mm_find_peer(struct isakmp_sa *sa, struct peer *was, const s
 		const struct ip_addr none = { .family = IP_NONE };
 		p = NULL;
 		while ((p = peer_next_at(sa->ike, any ? &none : &sa->path.remote, p))) {
-			if (p == was || !peer_accepts(p, &sa->path) || !same_secret(p, was))
+			if (p == was || !peer_accepts(p, &sa->path) || !same_proof(p, was))
 				continue;
 			want = peer_remote_id(p, &sa->path);
 			if (!peer_is_open(p) && ike_id_equal(&want, id))
@@ -419,7 +464,7 @@ static bool mm_identify(struct exchange *x, const struct ike_id *id)
 	return true;
 }
 
-static bool says_initial_contact(const struct inmsg *m)
+bool mm_says_contact(const struct inmsg *m)
 {
 	const struct payload *p;
 	struct notify n;
@@ -430,22 +475,27 @@ static bool says_initial_contact(const struct inmsg *m)
 	return false;
 }
 
-/* Returns false when the identity was not accepted and the exchange is over. */
-static bool mm_authenticated(struct exchange *x, const struct inmsg *m)
+bool mm_accept(struct exchange *x, const struct ike_id *id, bool contact)
 {
 	struct isakmp_sa *sa = x->sa;
-	struct ike_id id;
 
-	ike_id_parse(need(m, PL_ID)->body, &id); /* verified before */
-	if (!mm_identify(x, &id))
+	if (!mm_identify(x, id))
 		return false;
-	sa->remote_id = id;
-	if (says_initial_contact(m)) {
+	sa->remote_id = *id;
+	if (contact) {
 		ike_note(x->ike, sa->peer, sa, "%s has started anew (INITIAL-CONTACT)",
 			 sa->peer->cfg.name);
 		peer_forget_before(sa->peer, sa->heard_us, sa);
 	}
 	return true;
+}
+
+static bool mm_authenticated(struct exchange *x, const struct inmsg *m)
+{
+	struct ike_id id;
+
+	ike_id_parse(need(m, PL_ID)->body, &id); /* verified before */
+	return mm_accept(x, &id, mm_says_contact(m));
 }
 
 void mm_handle_5(struct exchange *x, const struct inmsg *m)
@@ -474,9 +524,14 @@ void mm_garbage(struct exchange *x, const struct step *s)
 {
 	const struct ike_peer_cfg *cfg = &x->sa->peer->cfg;
 
-	peer_error(x->sa->peer, x->sa,
-		   "%s does not verify: probable pre-shared key mismatch with %s (secret %s)",
-		   s->name, cfg->name, cfg->psk_name);
+	if (mm_signs(x->sa))
+		peer_error(x->sa->peer, x->sa, "%s of %s cannot be read: damaged, or forged",
+			   s->name, cfg->name);
+	else
+		peer_error(
+			x->sa->peer, x->sa,
+			"%s does not verify: probable pre-shared key mismatch with %s (secret %s)",
+			s->name, cfg->name, cfg->psk_name);
 	if (x->notified || x->initiator)
 		return;
 	/* the exchange stays: anybody could have sent this, the real message may follow */
@@ -492,7 +547,14 @@ void mm_timeout(struct exchange *x, const struct step *s)
 	char addr[ADDR_STR_LEN];
 
 	ip_addr_str(&sa->path.remote, addr, sizeof(addr));
-	if (s->number == 6)
+	if (s->number == 6 && mm_signs(sa))
+		exchange_fail(x, 0,
+			      "%s (%s) does not answer Main Mode message 5 on UDP port %u: it does "
+			      "not accept our certificate or identity, or the fragments of a long "
+			      "message get lost on the way%s%s",
+			      cfg->name, addr, sa->path.remote_port, sa->hint[0] ? "; " : "",
+			      sa->hint);
+	else if (s->number == 6)
 		exchange_fail(
 			x, 0,
 			"%s (%s) does not answer Main Mode message 5 on UDP port %u: probable "

@@ -55,10 +55,15 @@ struct ike_id peer_remote_id(const struct peer *p, const struct ike_path *path)
 	return ike_id_from_addr(p->cfg.remote.family != IP_NONE ? &p->cfg.remote : &path->remote);
 }
 
+bool peer_has_credentials(const struct peer *p)
+{
+	return p->cfg.auth == AUTH_PSK ? p->cfg.psk != NULL : p->cfg.own && p->cfg.trust;
+}
+
 bool peer_may_initiate(const struct peer *p)
 {
 	return !p->dead && p->cfg.initiate && p->cfg.remote.family != IP_NONE &&
-	       p->cfg.local.family != IP_NONE && p->cfg.n_ike > 0 && p->cfg.psk;
+	       p->cfg.local.family != IP_NONE && p->cfg.n_ike > 0 && peer_has_credentials(p);
 }
 
 struct isakmp_sa *peer_sa(struct peer *p)

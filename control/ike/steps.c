@@ -1,5 +1,5 @@
-/* The exchanges as a table: RFC 2409 sections 5.4 (Main Mode, pre-shared key) and 5.5 (Quick Mode),
- * RFC 2408 section 4.8 (Informational). */
+/* The exchanges as a table: RFC 2409 sections 5.1 and 5.4 (Main Mode with signatures and with a
+ * pre-shared key) and 5.5 (Quick Mode), RFC 2408 section 4.8 (Informational). */
 #include <errno.h>
 #include <stddef.h>
 
@@ -7,13 +7,15 @@
 
 #define NATD     (PB(PL_NAT_D) | PB(PL_NAT_D_DRAFT))
 #define NATOA    (PB(PL_NAT_OA) | PB(PL_NAT_OA_DRAFT))
+#define CERTS    (PB(PL_CERT) | PB(PL_CERT_REQ))
 #define ANYWHERE (PB(PL_VENDOR) | PB(PL_NOTIFY))
 
 /* clang-format off */
 const struct step step_table[] = {
 	/* Main Mode, responder */
 	{ .name = "Main Mode message 1", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = false,
-	  .step = 0, .number = 1, .first = PL_SA, .required = PB(PL_SA), .optional = ANYWHERE,
+	  .step = 0, .number = 1, .first = PL_SA, .required = PB(PL_SA),
+	  .optional = ANYWHERE | PB(PL_CERT_REQ),
 	  .verify = mm_verify_1, .handle = mm_handle_1 },
 	{ .name = "Main Mode message 3", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = false,
 	  .step = 1, .number = 3, .required = PB(PL_KE) | PB(PL_NONCE),
@@ -23,10 +25,16 @@ const struct step step_table[] = {
 	  .step = 2, .number = 5, .encrypted = true, .required = PB(PL_ID) | PB(PL_HASH),
 	  .optional = ANYWHERE, .hash = STEP_AUTH,
 	  .verify = mm_verify_auth, .handle = mm_handle_5 },
+	/* the same place where signatures were agreed */
+	{ .name = "Main Mode message 5", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = false,
+	  .step = MM_STEP_SIGNED, .number = 5, .encrypted = true,
+	  .required = PB(PL_ID) | PB(PL_SIG), .optional = CERTS | ANYWHERE, .hash = STEP_AUTH,
+	  .verify = mm_verify_signed, .handle = mm_handle_signed },
 
 	/* Main Mode, initiator; its message 1 opens, so the first to come in is message 2 */
 	{ .name = "Main Mode message 2", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = true,
-	  .step = 0, .number = 2, .first = PL_SA, .required = PB(PL_SA), .optional = ANYWHERE,
+	  .step = 0, .number = 2, .first = PL_SA, .required = PB(PL_SA),
+	  .optional = ANYWHERE | PB(PL_CERT_REQ),
 	  .retransmit = true, .verify = mm_verify_2, .handle = mm_handle_2 },
 	{ .name = "Main Mode message 4", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = true,
 	  .step = 1, .number = 4, .required = PB(PL_KE) | PB(PL_NONCE),
@@ -36,6 +44,10 @@ const struct step step_table[] = {
 	  .step = 2, .number = 6, .encrypted = true, .required = PB(PL_ID) | PB(PL_HASH),
 	  .optional = ANYWHERE, .retransmit = true, .hash = STEP_AUTH,
 	  .verify = mm_verify_auth, .handle = mm_handle_6 },
+	{ .name = "Main Mode message 6", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = true,
+	  .step = MM_STEP_SIGNED, .number = 6, .encrypted = true,
+	  .required = PB(PL_ID) | PB(PL_SIG), .optional = CERTS | ANYWHERE, .retransmit = true,
+	  .hash = STEP_AUTH, .verify = mm_verify_signed, .handle = mm_handle_signed },
 
 	/* Quick Mode, responder */
 	{ .name = "Quick Mode message 1", .exchange = EXCH_QUICK, .initiator = false, .step = 0,
@@ -90,6 +102,7 @@ static unsigned most_of(const struct step *s, uint8_t type)
 	case PL_VENDOR:
 	case PL_NOTIFY:
 	case PL_DELETE:
+	case PL_CERT:
 	case PL_CERT_REQ:
 	case PL_NAT_D:
 	case PL_NAT_D_DRAFT:

@@ -16,6 +16,7 @@
 #define SIM_MAX_NODES 4
 #define SIM_MAX_SAS   256
 #define SIM_ERR_LEN   400
+#define SIM_EPOCH     1800000000 /* seconds: what a node's calendar says at virtual time 0 */
 
 enum sim_faults {
 	SIM_LOSS = 1,    /* packets get lost */

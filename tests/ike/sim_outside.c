@@ -104,6 +104,13 @@ static void op_keepalive(void *ctx, const struct ike_path *path)
 	(void)path;
 }
 
+static int64_t op_wall(void *ctx)
+{
+	struct sim_node *n = ctx;
+
+	return SIM_EPOCH + (int64_t)(n->sim->now / SEC);
+}
+
 static void op_job(void *ctx, struct ike_job *job)
 {
 	struct sim_node *n = ctx;
@@ -211,6 +218,7 @@ void sim_node_boot(struct sim_node *n)
 			       .send = op_send,
 			       .keepalive = op_keepalive,
 			       .now_us = op_now,
+			       .wall_s = op_wall,
 			       .random = op_random,
 			       .job = op_job,
 			       .sa_reserve = op_reserve,

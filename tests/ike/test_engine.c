@@ -23,7 +23,9 @@ Test(table, is_sound)
 		/* only phase 1 runs in the clear, and never with a hash to believe in */
 		cr_assert(s->encrypted || s->exchange == EXCH_IDENTITY_PROTECTION, "%s", s->name);
 		cr_assert_eq(s->encrypted, s->hash != STEP_NO_HASH, "%s", s->name);
-		cr_assert_eq(s->encrypted, (s->required & PB(PL_HASH)) != 0, "%s", s->name);
+		uint64_t proof = s->required & (PB(PL_HASH) | PB(PL_SIG));
+		cr_assert_eq(s->encrypted, proof != 0, "%s", s->name);
+		cr_assert_neq(proof, PB(PL_HASH) | PB(PL_SIG), "%s: two proofs", s->name);
 		/* an unauthenticated peer is never sent anything by a timer */
 		if (s->exchange == EXCH_IDENTITY_PROTECTION && !s->initiator)
 			cr_assert_not(s->retransmit, "%s", s->name);

@@ -1,0 +1,270 @@
+/* The end of Main Mode with signatures, both roles (RFC 2409 section 5.1, RFC 4754, RFC 4945):
+ *
+ *   initiator                                     responder
+ *   3  HDR, KE, Ni, [CERT_REQ ..]         -->
+ *                                         <--     4  HDR, KE, Nr, [CERT_REQ ..]
+ *   5  HDR*, IDii, [CERT ..], SIG_I       -->
+ *                                         <--     6  HDR*, IDir, [CERT ..], SIG_R
+ *
+ * Signing and checking are jobs. A message that decrypts to a well-formed one comes from whoever
+ * did the Diffie-Hellman exchange with us: when its certificate or signature is not good, the
+ * exchange is over, as no better message can follow. Our whole chain always goes along, asked for
+ * or not. */
+#include <errno.h>
+#include <string.h>
+
+#include "main_mode.h"
+
+#define REQUESTS_MAX 1024 /* bytes of names in our requests; with more, one that asks for any CA \
+			   */
+#define LIFE_MIN_S 60     /* a certificate that is about to end gives an SA that long */
+
+/* ------------------------------------------------------------------ certificate requests ---- */
+
+void mm_put_requests(struct msgbuf *m, const struct isakmp_sa *sa)
+{
+	const struct cert_store *trust = sa->peer->cfg.trust;
+	unsigned n = trust ? cert_store_count(trust) : 0;
+	size_t all = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		all += cert_store_ca_name(trust, i).len;
+	if (all > REQUESTS_MAX)
+		n = 0;
+	for (unsigned i = 0; i < n || i == 0; i++) {
+		struct view name = n ? cert_store_ca_name(trust, i) : (struct view){ NULL, 0 };
+		msg_open(m, PL_CERT_REQ);
+		msg_put_u8(m, CERT_X509_SIGNATURE);
+		if (name.len)
+			msg_put(m, name.p, name.len);
+		msg_close(m);
+	}
+}
+
+void mm_read_requests(struct isakmp_sa *sa, const struct payload_list *l)
+{
+	const struct cert_own *own = sa->peer->cfg.own;
+	const struct payload *p;
+	unsigned n = 0;
+
+	for (; own && (p = payload_find(l, PL_CERT_REQ, n)); n++)
+		if (cert_own_matches(own, p->body))
+			return;
+	if (n > 0)
+		ike_note(sa->ike, sa->peer, sa,
+			 "%s asks for certificates of CAs that have not issued ours",
+			 sa->peer->cfg.name);
+}
+
+/* -------------------------------------------------------------------------- our proof ------- */
+
+static struct auth_work *work_new(struct exchange *x)
+{
+	struct auth_work *w = ike_secret_alloc(x->ike, sizeof(*w));
+
+	auth_work_free(x->ike, x->work);
+	x->work = w;
+	if (!w)
+		return NULL;
+	w->auth = x->sa->auth;
+	w->hash_len = hash_info(cert_auth_hash(w->auth, x->sa->t.hash))->len;
+	return w;
+}
+
+/* On any thread. */
+static int work_sign(struct auth_work *w)
+{
+	int n = cert_own_sign(w->own, (struct view){ w->hash, w->hash_len }, w->sig,
+			      sizeof(w->sig));
+
+	if (n < 0)
+		return n;
+	w->sig_len = (size_t)n;
+	return 0;
+}
+
+static int mm_send_signed(struct exchange *x, const struct auth_work *w)
+{
+	struct isakmp_sa *sa = x->sa;
+	uint8_t body[4 + IKE_MAX_ID];
+	size_t len = ike_id_write(&w->id, body, sizeof(body));
+	struct msgbuf m;
+
+	exchange_begin(x, &m, true);
+	msg_payload(&m, PL_ID, body, len);
+	for (unsigned i = 0; i < cert_own_count(w->own); i++) {
+		struct view der = cert_own_der(w->own, i);
+		msg_open(&m, PL_CERT);
+		msg_put_u8(&m, CERT_X509_SIGNATURE);
+		msg_put(&m, der.p, der.len);
+		msg_close(&m);
+	}
+	msg_payload(&m, PL_SIG, w->sig, w->sig_len);
+	mm_put_contact(&m, sa);
+	return exchange_send(x, &m, sa->initiator ? MM_STEP_SIGNED : STEP_NONE);
+}
+
+static void mm_signed(struct exchange *x, int rc)
+{
+	struct isakmp_sa *sa = x->sa;
+
+	if (rc != 0) {
+		exchange_fail(x, 0, "Main Mode with %s: our private key cannot sign",
+			      sa->peer->cfg.name);
+		return;
+	}
+	if (mm_send_signed(x, x->work) != 0) {
+		exchange_fail(x, 0,
+			      "Main Mode with %s: our certificates do not fit into one message of "
+			      "%d bytes, or there is no memory",
+			      sa->peer->cfg.name, MSG_MAX);
+		return;
+	}
+	if (sa->initiator)
+		return;
+	sa_established(sa, x->iv);
+	exchange_done(x);
+}
+
+int mm_sign(struct exchange *x)
+{
+	struct isakmp_sa *sa = x->sa;
+	struct auth_work *w = work_new(x);
+	uint8_t body[4 + IKE_MAX_ID];
+	size_t len;
+	int rc;
+
+	if (!w)
+		return -ENOMEM;
+	w->own = cert_own_ref(sa->peer->cfg.own);
+	w->id = peer_local_id(sa->peer, &sa->path);
+	len = ike_id_write(&w->id, body, sizeof(body));
+	rc = mm_auth_hash(x, sa->initiator, (struct view){ body, len }, w->hash);
+	return rc ? rc : job_start_auth(x, work_sign, mm_signed);
+}
+
+/* ------------------------------------------------------------------------- their proof ------ */
+
+/* The form only: what it proves is found out by a job. */
+int mm_verify_signed(struct exchange *x, const struct inmsg *m)
+{
+	struct view sig = need(m, PL_SIG)->body;
+	struct ike_id id;
+
+	if (ike_id_parse(need(m, PL_ID)->body, &id) == 0 && sig.len <= CERT_MAX_SIG)
+		return 0;
+	mm_garbage(x, step_find(x->type, x->initiator, x->step));
+	return -EBADMSG;
+}
+
+/* On any thread. */
+static int work_check(struct auth_work *w)
+{
+	struct cert_peer *peer = NULL;
+	int rc = cert_verify_peer(w->trust, w->bag, &w->id, w->auth, w->now, &peer, w->why,
+				  sizeof(w->why));
+
+	if (rc != 0)
+		return rc;
+	w->cert_ok = true;
+	w->not_after = cert_peer_not_after(peer);
+	cert_peer_subject(peer, w->subject, sizeof(w->subject));
+	rc = cert_peer_check(peer, w->auth, (struct view){ w->hash, w->hash_len },
+			     (struct view){ w->sig, w->sig_len });
+	cert_peer_free(peer);
+	return rc;
+}
+
+/* An SA must not outlive what it rests on. */
+static void mm_limit_life(struct isakmp_sa *sa, const struct auth_work *w)
+{
+	int64_t left = w->not_after - w->now;
+
+	if (left < LIFE_MIN_S)
+		left = LIFE_MIN_S;
+	if (left < sa->life_s)
+		sa->life_s = (uint32_t)left;
+}
+
+static void mm_refused(struct exchange *x, const struct auth_work *w)
+{
+	const char *name = x->sa->peer->cfg.name;
+
+	if (w->cert_ok)
+		exchange_fail(x, N_INVALID_SIGNATURE,
+			      "%s is not authenticated: its signature was not made with the key of "
+			      "its certificate \"%s\"",
+			      name, w->subject);
+	else
+		exchange_fail(x, N_AUTHENTICATION_FAILED, "%s is not authenticated: %.340s", name,
+			      w->why);
+}
+
+static void mm_checked(struct exchange *x, int rc)
+{
+	struct isakmp_sa *sa = x->sa;
+	struct auth_work *w = x->work;
+
+	if (rc != 0) {
+		mm_refused(x, w);
+		return;
+	}
+	ike_note(x->ike, sa->peer, sa, "the certificate \"%s\" and its signature are good",
+		 w->subject);
+	mm_limit_life(sa, w);
+	if (!mm_accept(x, &w->id, w->contact))
+		return;
+	if (!sa->initiator) {
+		if (mm_sign(x) != 0)
+			mm_public_failed(x, -ENOMEM);
+		return;
+	}
+	sa_established(sa, x->iv);
+	exchange_done(x);
+}
+
+/* Returns false after failing the exchange. */
+static bool mm_take_certs(struct exchange *x, const struct inmsg *m, struct cert_bag *bag)
+{
+	const struct payload *p;
+
+	for (unsigned k = 0; (p = payload_find(&m->list, PL_CERT, k)); k++) {
+		int rc = cert_bag_add(bag, p->body);
+		if (rc == 0)
+			continue;
+		if (rc == -ENOTSUP) {
+			ike_note(x->ike, x->sa->peer, x->sa,
+				 "a certificate in encoding %u is passed over",
+				 p->body.len ? p->body.p[0] : 0);
+			continue;
+		}
+		exchange_fail(x, N_INVALID_CERTIFICATE, "%s is not authenticated: %s",
+			      x->sa->peer->cfg.name,
+			      rc == -E2BIG ? "it sent too many certificates"
+					   : "a certificate that it sent is malformed");
+		return false;
+	}
+	return true;
+}
+
+void mm_handle_signed(struct exchange *x, const struct inmsg *m)
+{
+	struct isakmp_sa *sa = x->sa;
+	struct view sig = need(m, PL_SIG)->body, id = need(m, PL_ID)->body;
+	struct auth_work *w = work_new(x);
+
+	if (!w || !(w->bag = cert_bag_new())) {
+		mm_public_failed(x, -ENOMEM);
+		return;
+	}
+	if (!mm_take_certs(x, m, w->bag))
+		return;
+	w->trust = cert_store_ref(sa->peer->cfg.trust);
+	w->now = ike_wall(x->ike);
+	w->contact = mm_says_contact(m);
+	memcpy(w->sig, sig.p, sig.len);
+	w->sig_len = sig.len;
+	if (ike_id_parse(id, &w->id) != 0 || mm_auth_hash(x, !sa->initiator, id, w->hash) != 0 ||
+	    job_start_auth(x, work_check, mm_checked) != 0)
+		mm_public_failed(x, -ENOMEM);
+}
