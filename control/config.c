@@ -69,6 +69,7 @@ static void check_all(struct check *c)
 	check_ports(c);
 	check_routes(c);
 	check_secrets(c);
+	check_trust(c);
 	check_policies(c);
 	check_peers(c);
 	check_order(c);
@@ -154,7 +155,10 @@ void config_free(struct config *cfg)
 	for (size_t i = 0; i < cfg->n_peers; i++) {
 		secret_free(cfg->peers[i].psk, cfg->peers[i].psk_len);
 		free(cfg->peers[i].children);
+		cert_own_free(cfg->peers[i].own);
+		cert_store_free(cfg->peers[i].trust);
 	}
+	cert_store_free(cfg->trust);
 	free(cfg->peers);
 	free(cfg->policies);
 	free(cfg->ids);

@@ -56,6 +56,7 @@ struct config {
 	unsigned dh_threads;		  /* workers for public-key maths */
 	struct ike_peer_cfg *peers;	  /* owned, with children and psk */
 	size_t n_peers;
+	struct cert_store *trust;	  /* owned; NULL without 'authorities' */
 	unsigned n_children;
 	struct spd_policy *policies; /* owned: explicit ones, then the children's, in order */
 	size_t n_policies;

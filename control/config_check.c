@@ -150,6 +150,16 @@ bool check_size(struct check *c, struct where w, const char *text, uint64_t min,
 	return true;
 }
 
+bool check_path(struct check *c, struct where w, const char *text, char *out, size_t size)
+{
+	if (strlen(text) >= CONFIG_PATH_MAX) {
+		check_error(c, w, "the file's name is too long");
+		return false;
+	}
+	snprintf(out, size, "%s%s", text[0] == '/' ? "" : c->dir, text);
+	return true;
+}
+
 bool check_text(struct check *c, struct where w, const char *text, char *out, size_t size)
 {
 	if (!text)

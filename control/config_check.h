@@ -2,6 +2,7 @@
 #ifndef SHRIKE_CONFIG_CHECK_H
 #define SHRIKE_CONFIG_CHECK_H
 
+#include "cert.h"
 #include "config.h"
 #include "config_doc.h"
 #include "config_schema.h"
@@ -21,6 +22,8 @@ struct check {
 	const struct config *old; /* or NULL */
 	char dir[CONFIG_PATH_MAX]; /* of the configuration file, with '/' at the end, or "" */
 	struct secret_entry *secrets; /* raw->secrets_count entries, sorted by name */
+	const struct raw_peer *own_of; /* the peer whose certificate was loaded last, */
+	struct cert_own *own;	       /* and that: borrowed from its configuration */
 	bool *port_ok;
 	uint32_t next_id; /* where the search for a free policy id goes on */
 	uint8_t *id_used; /* bitmap of SPD_MAX_POLICIES */
@@ -71,10 +74,20 @@ void check_system(struct check *c);
 void check_ports(struct check *c);
 void check_routes(struct check *c);
 void check_secrets(struct check *c);
+void check_trust(struct check *c); /* authorities and revocation lists */
 void check_policies(struct check *c);
 void check_peers(struct check *c);
 void check_order(struct check *c); /* policies that can never match */
 
+/* A file's name, beside the configuration unless absolute; false after a report. */
+bool check_path(struct check *c, struct where w, const char *text, char *out, size_t size);
+/* Our certificate and key for a peer, and our identity: auth is AUTH_RSA_SIG, or any ECDSA method. */
+void check_certificate(struct check *c, struct where w, const struct raw_peer *raw, bool rsa,
+		       struct ike_peer_cfg *peer);
+/* The first line of a file that only we may read, as a text in secret memory of PASSPHRASE_CAP bytes;
+ * NULL after a report. */
+#define PASSPHRASE_CAP 1025
+char *check_passphrase(struct check *c, struct where w, const char *path);
 /* The secret of that name, or NULL. */
 struct secret_entry *check_find_secret(struct check *c, const char *name);
 void check_free_secrets(struct check *c);

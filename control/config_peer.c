@@ -294,8 +294,8 @@ static void check_id(struct check *c, struct where w, const char *text, struct i
 {
 	if (text && ike_id_from_text(text, out) != 0)
 		check_error(c, w,
-			    "'%s' is not an identity: an address, a domain name, user@host or "
-			    "keyid:hex",
+			    "'%s' is not an identity: an address, a domain name, user@host, a "
+			    "distinguished name (C=.., CN=..) or keyid:hex",
 			    text);
 }
 
@@ -320,6 +320,33 @@ static void check_secret(struct check *c, struct where w, const struct raw_peer 
 	peer->psk_len = s->len;
 }
 
+static void check_auth(struct check *c, struct where w, const struct raw_peer *raw,
+		       struct ike_peer_cfg *peer)
+{
+	static const char *const words[] = { "psk", "rsa", "ecdsa" };
+	unsigned auth = 0;
+
+	if (!check_word(c, where_key(w, "auth"), raw->auth, words, 3, &auth))
+		return;
+	if (auth != 0) {
+		if (raw->secret)
+			check_error(c, where_key(w, "secret"),
+				    "with 'auth: %s' there is no 'secret'", words[auth]);
+		check_certificate(c, w, raw, auth == 1, peer);
+		return;
+	}
+	peer->auth = AUTH_PSK;
+	if (raw->certificate || raw->key)
+		check_error(c, where_key(w, raw->certificate ? "certificate" : "key"),
+			    "a certificate needs 'auth: rsa' or 'auth: ecdsa'");
+	else if (!raw->secret)
+		check_error(c, where_key(w, "secret"),
+			    "peer needs 'secret', or 'auth: rsa' or 'ecdsa' with 'certificate' and "
+			    "'key'");
+	else
+		check_secret(c, w, raw, peer);
+}
+
 static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 {
 	static const char *const encap[] = { "auto", "force" };
@@ -334,10 +361,11 @@ static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 	check_id(c, where_key(w, "remote-id"), raw->remote_id, &peer->remote_id);
 	if (!raw->remote_id && strcmp(raw->remote, "any") == 0)
 		check_warn(c, where_key(w, "remote"),
-			   "with 'remote: any' and no remote-id, whoever knows the secret is taken "
-			   "for '%s'",
+			   "with 'remote: any' and no remote-id, whoever %s is taken for '%s'",
+			   raw->secret ? "knows the secret" :
+					 "has a certificate of one of the authorities",
 			   raw->name);
-	check_secret(c, w, raw, peer);
+	check_auth(c, w, raw, peer);
 	check_ike_proposals(c, w, raw, peer);
 	check_lifetime(c, w, raw->lifetime, raw->rekey_margin, 14400, &peer->life_s,
 		       &peer->margin_s);

@@ -42,6 +42,7 @@ struct raw_child {
 
 struct raw_peer {
 	char *name, *local, *remote, *local_id, *remote_id, *secret;
+	char *auth, *certificate, *key, *passphrase_file;
 	char **proposals;
 	unsigned proposals_count;
 	char *lifetime, *rekey_margin, *dpd, *encapsulation, *retries, *retry_interval;
@@ -56,7 +57,10 @@ struct raw_config {
 	struct raw_secret *secrets;
 	struct raw_policy *policies;
 	struct raw_peer *peers;
+	char **authorities, **revocation_lists;
+	char *require_crl;
 	unsigned ports_count, routes_count, secrets_count, policies_count, peers_count;
+	unsigned authorities_count, revocation_lists_count;
 };
 
 /* The whole document: a mapping into struct raw_config. */

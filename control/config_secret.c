@@ -94,22 +94,54 @@ static size_t secret_meaning(struct check *c, struct where w, const char *path, 
 	return len;
 }
 
+/* The file's bytes into buf (PSK_MAX + 1 bytes); false after a report. */
+static bool secret_bytes(struct check *c, struct where w, const char *path, uint8_t *buf,
+			 size_t *len)
+{
+	int fd = secret_open(c, w, path);
+	ssize_t n;
+
+	*len = 0;
+	if (fd < 0)
+		return false;
+	while (*len < PSK_MAX + 1 && (n = read(fd, buf + *len, PSK_MAX + 1 - *len)) > 0)
+		*len += (size_t)n;
+	close(fd);
+	if (*len > PSK_MAX)
+		check_error(c, w, "secret file %s is longer than %d bytes", path, PSK_MAX);
+	return *len <= PSK_MAX;
+}
+
+char *check_passphrase(struct check *c, struct where w, const char *path)
+{
+	uint8_t *buf = secret_alloc(PASSPHRASE_CAP);
+	size_t len;
+
+	_Static_assert(PASSPHRASE_CAP == PSK_MAX + 1, "room for the final zero");
+	if (!buf)
+		return NULL;
+	if (!secret_bytes(c, w, path, buf, &len)) {
+		secret_free(buf, PASSPHRASE_CAP);
+		return NULL;
+	}
+	buf[len] = '\0';
+	buf[strcspn((char *)buf, "\r\n")] = '\0';
+	if (buf[0] == '\0') {
+		check_error(c, w, "secret file %s is empty", path);
+		secret_free(buf, PASSPHRASE_CAP);
+		return NULL;
+	}
+	return (char *)buf;
+}
+
 static void secret_read(struct check *c, struct where w, const char *path,
 			struct secret_entry *entry)
 {
 	uint8_t *buf = secret_alloc(PSK_MAX + 1);
-	int fd = secret_open(c, w, path);
-	size_t len = 0;
-	ssize_t n;
+	size_t len;
 
-	if (fd < 0 || !buf)
+	if (!buf || !secret_bytes(c, w, path, buf, &len))
 		goto out;
-	while (len < PSK_MAX + 1 && (n = read(fd, buf + len, PSK_MAX + 1 - len)) > 0)
-		len += (size_t)n;
-	if (len > PSK_MAX) {
-		check_error(c, w, "secret file %s is longer than %d bytes", path, PSK_MAX);
-		goto out;
-	}
 	len = secret_meaning(c, w, path, buf, len);
 	if (len == 0)
 		goto out;
@@ -119,8 +151,6 @@ static void secret_read(struct check *c, struct where w, const char *path,
 	memcpy(entry->key, buf, len);
 	entry->len = len;
 out:
-	if (fd >= 0)
-		close(fd);
 	secret_free(buf, PSK_MAX + 1);
 }
 
@@ -146,12 +176,8 @@ void check_secrets(struct check *c)
 
 		names[i] = c->secrets[i].name = raw->name;
 		check_name(c, where_key(w, "name"), raw->name, name, sizeof(name));
-		if (strlen(raw->file) >= CONFIG_PATH_MAX) {
-			check_error(c, where_key(w, "file"), "the file's name is too long");
-			continue;
-		}
-		snprintf(path, sizeof(path), "%s%s", raw->file[0] == '/' ? "" : c->dir, raw->file);
-		secret_read(c, where_key(w, "file"), path, &c->secrets[i]);
+		if (check_path(c, where_key(w, "file"), raw->file, path, sizeof(path)))
+			secret_read(c, where_key(w, "file"), path, &c->secrets[i]);
 	}
 	check_unique(c, "secrets", names, n);
 	qsort(c->secrets, n, sizeof(*c->secrets), secret_cmp);

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/x509.h>
 
 #include "bytes.h"
@@ -136,6 +137,58 @@ static int id_from_hex(const char *hex, struct ike_id *out)
 	return id_set(out, ID_KEY_ID, data, len / 2);
 }
 
+/* One "TYPE=value" from *text on, up to the separator; a backslash takes the next character as it
+ * is. False when it is malformed. */
+static bool dn_add(X509_NAME *name, const char **text, char separator)
+{
+	char field[IKE_MAX_ID + 1];
+	const char *p = *text + strspn(*text, " ");
+	size_t n = 0;
+
+	for (; *p && *p != separator; p++) {
+		if (*p == '\\' && p[1])
+			p++;
+		if (n == IKE_MAX_ID)
+			return false;
+		field[n++] = *p;
+	}
+	while (n > 0 && field[n - 1] == ' ')
+		n--;
+	field[n] = '\0';
+	*text = *p ? p + 1 : p;
+	char *value = strchr(field, '=');
+	if (!value || value == field)
+		return false;
+	*value++ = '\0';
+	return *value && X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
+						    (const unsigned char *)value, -1, -1, 0) == 1;
+}
+
+/* "C=DE, O=Lab, CN=gwb", or "/C=DE/O=Lab/CN=gwb". */
+static int id_from_dn(const char *text, struct ike_id *out)
+{
+	X509_NAME *name = X509_NAME_new();
+	char separator = *text == '/' ? '/' : ',';
+	uint8_t *der = NULL;
+	bool ok = name != NULL;
+
+	text += *text == '/';
+	do
+		ok = ok && dn_add(name, &text, separator);
+	while (ok && *text);
+	int len = ok ? i2d_X509_NAME(name, &der) : -1;
+	int rc = len > 0 ? id_set(out, ID_DER_DN, der, (size_t)len) : -EINVAL;
+	OPENSSL_free(der);
+	X509_NAME_free(name);
+	ERR_clear_error();
+	return rc;
+}
+
+static bool looks_like_dn(const char *text)
+{
+	return *text == '/' || text[strcspn(text, "=@")] == '=';
+}
+
 int ike_id_from_text(const char *text, struct ike_id *out)
 {
 	struct ip_addr addr;
@@ -147,6 +200,8 @@ int ike_id_from_text(const char *text, struct ike_id *out)
 	}
 	if (strncmp(text, "keyid:", 6) == 0)
 		return id_from_hex(text + 6, out);
+	if (looks_like_dn(text))
+		return id_from_dn(text, out);
 	for (const char *c = text; *c; c++)
 		if (!isgraph((unsigned char)*c))
 			return -EINVAL;

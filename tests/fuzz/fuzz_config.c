@@ -28,7 +28,9 @@ static void require_sound(const struct config *cfg)
 		require(cfg->dp.routes[i].port < cfg->dp.n_ports);
 	for (size_t i = 0; i < cfg->n_peers; i++) {
 		const struct ike_peer_cfg *peer = &cfg->peers[i];
-		require(peer->name[0] && peer->psk && peer->psk_len && peer->n_ike);
+		require(peer->name[0] && peer->n_ike);
+		require(peer->auth == AUTH_PSK ? peer->psk && peer->psk_len :
+						 peer->own && peer->trust);
 		require(peer->local.family == IP_V4);
 		require(2 * peer->margin_s <= peer->life_s);
 		children += peer->n_children;

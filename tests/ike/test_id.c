@@ -27,6 +27,8 @@ Test(id, from_text_and_back)
 		{ "gwa", ID_FQDN, NULL },
 		{ "@gwa", ID_FQDN, "gwa" },
 		{ "ann@example.com", ID_USER_FQDN, NULL },
+		{ "C=DE, O=Lab\\, Ltd, CN=gwb", ID_DER_DN, "C = DE, O = \"Lab, Ltd\", CN = gwb" },
+		{ "/C=DE/CN=gw b", ID_DER_DN, "C = DE, CN = gw b" },
 		{ "keyid:00ff7E", ID_KEY_ID, "00ff7e" },
 	};
 	char buf[128];
@@ -52,7 +54,8 @@ Test(id, from_text_and_back)
 Test(id, bad_text_is_refused)
 {
 	static const char *const bad[] = { "",     "@",      "two words", "a\tb",    "user@",
-					   "@a@b", "keyid:", "keyid:0",   "keyid:0g" };
+					   "@a@b", "keyid:", "keyid:0",   "keyid:0g",
+					   "CN=",  "=x",     "/",         "XY=1",	"CN=a,b" };
 	struct ike_id id;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
