@@ -1,0 +1,229 @@
+#!/usr/bin/env bash
+# shrike and strongSwan (kernel-libipsec) with certificates, each as initiator and as responder.
+#
+#   accepted   RSA by subjectAltName and by DN, through an intermediate CA; ECDSA on P-256 and P-384
+#   refused    a peer's certificate of an unknown CA, expired, revoked, or of somebody else: no SA, and
+#              "shrikectl why" says which of those it was
+#   ours       strongSwan does not know our CA: "shrikectl why" says what to look at
+# shellcheck disable=SC2034
+FLAVOUR=libipsec
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/strongswan.sh"
+
+CHILDREN="net 1 aes128gcm16"
+
+# ---------------------------------------------------------------------------- certificates --------
+
+# ca_new NAME [ISSUER]: a CA with a directory of its own
+ca_new() {
+	local dir=$STATE/pki/$1 name=$1 issuer=${2:-}
+	mkdir -p "$dir/certs"
+	: >"$dir/index"
+	cat >"$dir/ca.cnf" <<C
+[ca]
+default_ca = d
+[d]
+database = $dir/index
+new_certs_dir = $dir/certs
+certificate = $dir/ca.pem
+private_key = $dir/ca.key
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+default_days = 30
+default_crl_days = 30
+policy = p
+[p]
+countryName = optional
+organizationName = optional
+commonName = supplied
+[ca_ext]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+C
+	key_new "$dir/ca.key" P-256
+	if [ -z "$issuer" ]; then
+		openssl req -new -x509 -days 30 -key "$dir/ca.key" -subj "/C=DE/O=Lab/CN=$name" -config "$dir/ca.cnf" \
+			-extensions ca_ext -out "$dir/ca.pem"
+	else
+		issue "$issuer" "$dir/ca.key" "$name" "$dir/ca.pem" "$(sed -n '/^\[ca_ext\]/,$p' "$dir/ca.cnf" | tail -n +2)"
+	fi
+}
+
+# key_new FILE RSA|CURVE
+key_new() {
+	if [ "$2" = RSA ]; then
+		openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$1"
+	else
+		openssl genpkey -algorithm EC -pkeyopt "ec_paramgen_curve:$2" -out "$1"
+	fi
+	chmod 600 "$1"
+}
+
+# issue CA KEY CN FILE EXTENSIONS [OPTIONS of "openssl ca"...]
+issue() {
+	local ca=$1 key=$2 cn=$3 file=$4
+	printf '%s\n' "$5" >"$STATE/pki/ext"
+	openssl req -new -key "$key" -subj "/C=DE/O=Lab/CN=$cn" -out "$STATE/pki/csr"
+	openssl ca -batch -notext -config "$STATE/pki/$ca/ca.cnf" -in "$STATE/pki/csr" -out "$file" \
+		-extfile "$STATE/pki/ext" "${@:6}"
+}
+
+pki_new() {
+	local d=$STATE/pki usage="keyUsage = digitalSignature" kind who
+	mkdir -p "$d"
+	ca_new "Lab" && ca_new "Other" && ca_new "Middle" "Lab" || return 1
+	for who in gwa gwb; do
+		for kind in RSA P-256 P-384; do
+			key_new "$d/$who-$kind.key" $kind
+			issue Lab "$d/$who-$kind.key" $who "$d/$who-$kind.pem" "subjectAltName = DNS:$who"$'\n'"$usage"
+		done
+		issue Lab "$d/$who-RSA.key" $who-dn "$d/$who-dn.pem" "$usage"
+		issue Middle "$d/$who-RSA.key" $who "$d/$who-chain.pem" "subjectAltName = DNS:$who"$'\n'"$usage"
+		issue Other "$d/$who-RSA.key" $who "$d/$who-stranger.pem" "subjectAltName = DNS:$who"$'\n'"$usage"
+	done
+	cat "$d/Middle/ca.pem" >>"$d/gwa-chain.pem"
+	issue Lab "$d/gwb-RSA.key" gwb "$d/gwb-expired.pem" "subjectAltName = DNS:gwb" \
+		-startdate 20200101000000Z -enddate 20210101000000Z
+	issue Lab "$d/gwb-RSA.key" gwb "$d/gwb-revoked.pem" "subjectAltName = DNS:gwb"
+	issue Lab "$d/gwb-RSA.key" gwc "$d/gwb-else.pem" "subjectAltName = DNS:gwc"
+	openssl ca -batch -config "$d/Lab/ca.cnf" -revoke "$d/gwb-revoked.pem" &&
+		openssl ca -config "$d/Lab/ca.cnf" -gencrl -out "$d/Lab/ca.crl"
+}
+
+# --------------------------------------------------------------------------- configuration --------
+
+# shrike_cert AUTH CERTIFICATE KEY LOCAL_ID REMOTE_ID: restarts shrike with that
+shrike_cert() {
+	local conf=$STATE/gw/shrike.yaml
+	shrike_down gw
+	shrike_conf gw <<<"$CHILDREN"
+	sed -i -e '/^secrets:/,/file: site-b.psk/d' \
+		-e "s|^    secret: site-b|    auth: $1\n    certificate: $STATE/pki/$2\n    key: $STATE/pki/$3|" \
+		-e "s|^    local-id:.*|    local-id: \"$4\"|" -e "s|^    remote-id:.*|    remote-id: \"$5\"|" \
+		-e "s|^peers:|authorities: [$STATE/pki/Lab/ca.pem]\nrevocation-lists: [$STATE/pki/Lab/ca.crl]\npeers:|" "$conf"
+	shrike_up gw s
+}
+
+# swan_cert CERTIFICATE KEY LOCAL_ID REMOTE_ID [CA...]: strongSwan takes that, and trusts only those CAs
+swan_cert() {
+	local d=$STATE/peer/swanctl ca
+	swan_write
+	sed -i -e 's/auth = psk/auth = pubkey/' -e "s|id = gwb\$|id = \"$3\"\n      certs = gwb.pem|" \
+		-e "s|id = gwa\$|id = \"$4\"|" "$d/swanctl.conf"
+	rm -f "$d"/x509/* "$d"/x509ca/* "$d"/private/*
+	cp "$STATE/pki/$1" "$d/x509/gwb.pem"
+	cp "$STATE/pki/$2" "$d/private/gwb.key"
+	for ca in "${@:5}"; do cp "$STATE/pki/$ca/ca.pem" "$d/x509ca/$ca.pem"; done
+	swan peer --load-creds --clear --file "$d/swanctl.conf" >/dev/null 2>&1
+	swan peer --load-all --file "$d/swanctl.conf" >"$STATE/peer/load.log" 2>&1
+}
+
+swan_write() {
+	swan_conf peer 2 <<<"$CHILDREN"
+	sed -i 's/\(load = .*\)pem pkcs1/\1pem pkcs8 pkcs1/' "$STATE/peer/strongswan.conf"
+}
+
+clean_slate() {
+	swan peer --terminate --ike t --force --timeout 3 >/dev/null 2>&1
+	until_true 5 no_sas
+}
+
+no_sas() {
+	[ -z "$(swan peer --list-sas)" ] &&
+		[ "$(shrikectl gw stats --json | jq '[.main_mode_sas[], .quick_mode_sas[] | select(.state != "closing")] | length')" = 0 ]
+}
+
+negotiate() {
+	if [ "$1" = initiator ]; then
+		timeout 10 "$SHRIKECTL" -s "$STATE/gw/control.sock" up gw-b/net >"$STATE/why" 2>&1
+	else
+		swan peer --initiate --child net --timeout "${2:-10}" >"$STATE/why" 2>&1
+	fi
+}
+
+why_says() { shrikectl gw why gw-b | grep -q "$1"; }
+
+# accepted NAME: in both roles, with a ping
+accepted() {
+	local role name
+	for role in initiator responder; do
+		name=certs/$1/$role
+		clean_slate
+		negotiate $role
+		if ! ping_one 10.1.1.1 10.2.1.1; then
+			fail "$name no ping: $(tail -n 1 "$STATE/why"); $(shrikectl gw why gw-b | tail -n 3 | tr '\n' ' ')"
+		elif ! why_says "the certificate .* and its signature are good"; then
+			fail "$name no certificate was checked"
+		else
+			pass "$name ping"
+		fi
+	done
+}
+
+# refused NAME PATTERN: in both roles, with the reason
+refused() {
+	local role name
+	for role in initiator responder; do
+		refused_as $role "$1" "$2"
+	done
+}
+
+refused_as() {
+	local name=certs/$2/$1
+	clean_slate
+	negotiate "$1" 3 &
+	local job=$!
+	if ! until_true 8 why_says "$3"; then
+		fail "$name 'shrikectl why' does not say: $3; $(shrikectl gw why gw-b | tail -n 2 | tr '\n' ' ')"
+	elif [ "$(shrikectl gw stats --json | jq '.quick_mode_sas | length')" != 0 ]; then
+		fail "$name there is an SA"
+	else
+		pass "$name \"$(shrikectl gw why gw-b | grep -o "$3.*" | head -n 1)\""
+	fi
+	kill $job 2>/dev/null
+	wait $job 2>/dev/null
+	shrike_down gw
+	shrike_up gw s
+}
+
+lab_init certs
+why=$(swan_missing)
+[ -z "$why" ] || { skip "certs $why"; exit 0; }
+have_shrike || { skip "certs shrike is not built in $BUILD"; exit 0; }
+mkdir -p "$STATE/pki"
+pki_new >"$STATE/pki/log" 2>&1 || { tail -n 5 "$STATE/pki/log" >&2; fail "certs the certificates cannot be made"; exit 1; }
+
+shrike_site
+netns_add p
+link_add s wan p p0
+swan_write
+swan_up peer p p0 || { fail "certs strongSwan does not start"; exit 1; }
+
+DN_A="C=DE, O=Lab, CN=gwa-dn" DN_B="C=DE, O=Lab, CN=gwb-dn"
+swan_cert gwb-RSA.pem gwb-RSA.key gwb gwa Lab
+shrike_cert rsa gwa-RSA.pem gwa-RSA.key gwa gwb || { fail "certs shrike does not start"; exit 1; }
+accepted rsa-san
+for kind in expired:"expired at 2021-01-01" revoked:"was revoked by" stranger:"unknown CA"; do
+	swan_cert "gwb-${kind%%:*}.pem" gwb-RSA.key gwb gwa Lab
+	refused "${kind%%:*}" "${kind#*:}"
+done
+swan_cert gwb-else.pem gwb-RSA.key gwc gwa Lab
+refused else "identity of gw-b differs: expected FQDN gwb, received FQDN gwc"
+swan_cert gwb-RSA.pem gwb-RSA.key gwb gwa Other
+refused_as initiator ours-unknown "does not \(go on after\|answer Main Mode\) message 5"
+
+swan_cert gwb-dn.pem gwb-RSA.key "$DN_B" "$DN_A" Lab
+shrike_cert rsa gwa-dn.pem gwa-RSA.key "$DN_A" "$DN_B"
+accepted rsa-dn
+swan_cert gwb-RSA.pem gwb-RSA.key gwb gwa Lab
+shrike_cert rsa gwa-chain.pem gwa-RSA.key gwa gwb
+accepted rsa-chain
+for curve in P-256 P-384; do
+	swan_cert gwb-$curve.pem gwb-$curve.key gwb gwa Lab
+	shrike_cert ecdsa gwa-$curve.pem gwa-$curve.key gwa gwb
+	accepted ecdsa-$curve
+done
+shrike_alive gw || fail "certs shrike is gone"
+exit 0
