@@ -1,13 +1,48 @@
 #include "secret.h"
 
+#include <malloc.h>
 #include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
 
 static size_t arena; /* bytes */
+
+/* OpenSSL decodes a private key in ordinary memory and gives that back as it is. */
+static void *wiping_malloc(size_t len, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return malloc(len);
+}
+
+static void wiping_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (p)
+		OPENSSL_cleanse(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *wiping_realloc(void *p, size_t len, const char *file, int line)
+{
+	size_t had = p ? malloc_usable_size(p) : 0;
+	void *q = len ? malloc(len) : NULL;
+
+	if (len && !q)
+		return NULL;
+	if (q && p)
+		memcpy(q, p, had < len ? had : len);
+	wiping_free(p, file, line);
+	return q;
+}
 
 bool secret_init(size_t bytes)
 {
 	size_t size = 4096;
 
+	/* refused once something was allocated: then only what is told to be secret is wiped */
+	CRYPTO_set_mem_functions(wiping_malloc, wiping_realloc, wiping_free);
 	while (size < bytes)
 		size *= 2;
 	arena = size;

@@ -7,8 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Sets up the arena (bytes, rounded up to a power of two). Call once, before threads. Returns
- * false when the pages could not be locked; secrets then still work and are still wiped. */
+/* Sets up the arena (bytes, rounded up to a power of two), and has OpenSSL wipe whatever it frees. Call
+ * once, before threads and before anything else uses OpenSSL. Returns false when the pages could not
+ * be locked; secrets then still work and are still wiped. */
 bool secret_init(size_t bytes);
 
 /* Zeroed memory, or NULL. Free with secret_free() and the same size. NULL and 0 are fine. */

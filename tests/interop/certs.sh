@@ -5,6 +5,7 @@
 #   refused    a peer's certificate of an unknown CA, expired, revoked, or of somebody else: no SA, and
 #              "shrikectl why" says which of those it was
 #   ours       strongSwan does not know our CA: "shrikectl why" says what to look at
+#   key        a dump of the daemon that has stopped does not hold our private key
 # shellcheck disable=SC2034
 FLAVOUR=libipsec
 . "$(dirname "$0")/lib.sh"
@@ -188,6 +189,41 @@ refused_as() {
 	shrike_up gw s
 }
 
+# key_in CORE KEY: whether the private number is in the dump, as DER has it or as OpenSSL computes with it
+key_in() {
+	python3 - "$1" "$(openssl pkey -in "$2" -noout -text | awk '/^priv:/{on = 1; next} /^[^ ]/{on = 0} on' | tr -d ' :\n')" <<'C'
+import mmap, sys
+key = bytes.fromhex(sys.argv[2])
+with open(sys.argv[1], 'rb') as f, mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ) as core:
+    sys.exit(0 if len(key) >= 32 and max(core.find(key), core.find(key[::-1])) >= 0 else 1)
+C
+}
+
+# private_key KEY: the running daemon's whole memory is the control, there the search must find it
+private_key() {
+	local pid gdb_pid
+	command -v gdb >/dev/null || { skip "certs/key gdb is not installed"; return; }
+	pid=$(cat "$STATE/gw/shrike.pid")
+	bg s "$STATE/gdb.log" gdb -batch -p "$pid" -ex "handle SIGTERM nostop noprint pass" \
+		-ex "set use-coredump-filter off" -ex "set dump-excluded-mappings on" \
+		-ex "generate-core-file $STATE/core.running" -ex "catch syscall exit_group" -ex continue \
+		-ex "generate-core-file $STATE/core.stopped" -ex kill
+	gdb_pid=$BG_PID
+	until_true 30 grep -q "Catchpoint 1" "$STATE/gdb.log"
+	until_true 10 shrike_answers gw
+	kill -TERM "$pid"
+	until_true 30 sh -c "! kill -0 $gdb_pid"
+	if ! key_in "$STATE/core.running" "$1"; then
+		fail "certs/key-control the search does not find the key in the running daemon"
+	elif [ ! -s "$STATE/core.stopped" ]; then
+		fail "certs/key there is no dump of the stopped daemon"
+	elif key_in "$STATE/core.stopped" "$1"; then
+		fail "certs/key the stopped daemon's dump holds our private key"
+	else
+		pass "certs/key the stopped daemon's dump does not hold our private key, the running one's does"
+	fi
+}
+
 lab_init certs
 why=$(swan_missing)
 [ -z "$why" ] || { skip "certs $why"; exit 0; }
@@ -226,4 +262,5 @@ for curve in P-256 P-384; do
 	accepted ecdsa-$curve
 done
 shrike_alive gw || fail "certs shrike is gone"
+private_key "$STATE/pki/gwa-P-384.key"
 exit 0
