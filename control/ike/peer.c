@@ -200,6 +200,11 @@ static bool sa_loses(const struct isakmp_sa *a, const struct isakmp_sa *b)
 	return memcmp(a->icookie, b->icookie, ISAKMP_COOKIE_LEN) > 0;
 }
 
+/* Two Main Modes in opposite directions are one collision when the second began before the first was
+ * known to be done: allowing for one lost message, not more. A peer that begins later knew the first
+ * one and wants to be rid of it; strongSwan answers nothing on it from then on. */
+#define CROSSED_US (2 * SECOND)
+
 void peer_phase1_up(struct peer *p, struct isakmp_sa *sa)
 {
 	struct isakmp_sa *o;
@@ -214,7 +219,7 @@ void peer_phase1_up(struct peer *p, struct isakmp_sa *sa)
 		    !ip_addr_equal(&o->path.remote, &sa->path.remote))
 			continue;
 		rekey = true;
-		if (o->stale || o->established_us + SETTLE_US < sa->created_us ||
+		if (o->stale || o->established_us + CROSSED_US < sa->created_us ||
 		    o->initiator == sa->initiator) {
 			/* whoever made the new one takes the old one away */
 			sa_retire(o, sa->initiator ? GRACE_US : 6 * GRACE_US);

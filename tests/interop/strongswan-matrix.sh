@@ -87,7 +87,7 @@ rekey() {
 	before=$($state)
 	ping_flood 10.1.1.1 10.2.1.1 4
 	sleep 1
-	"$@" >"$STATE/why" 2>&1 || echo "the command failed" >>"$STATE/why"
+	"$@" >"$STATE/why" 2>&1 || sed -i '$s/^/the command failed: /' "$STATE/why"
 	sleep 1
 	after=$($state)
 	ping_wait
