@@ -32,6 +32,8 @@ struct sa_params {
 	enum sa_dir dir;
 	uint32_t spi;	       /* this direction's SPI, host order: ref.spi for SA_IN */
 	uint32_t policy;       /* policy id that this pair serves, see struct spd_policy */
+	bool spread;	       /* one of several parallel pairs of its policy: every worker sends
+				* through its own where it has one */
 	enum sa_proto proto;
 	enum sa_mode mode;
 

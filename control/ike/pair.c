@@ -140,6 +140,7 @@ int pair_install(struct pair *pair, enum sa_dir dir)
 		.dir = dir,
 		.spi = in ? pair->ref.spi : pair->spi_out,
 		.policy = cfg->policy,
+		.spread = child_pairs(pair->child) > 1,
 		.proto = SA_ESP,
 		.mode = cfg->mode,
 		.encr = pair->t.encr,
