@@ -75,7 +75,7 @@ void exchange_receive(struct exchange *x, struct inmsg *m);
 __attribute__((format(printf, 3, 4))) void exchange_fail(struct exchange *x, uint16_t notify,
 							 const char *fmt, ...);
 
-/* main_mode.c */
+/* main_mode.c, main_mode_init.c, main_mode_resp.c */
 int mm_verify_2(struct exchange *x, const struct inmsg *m);
 int mm_verify_ke(struct exchange *x, const struct inmsg *m);
 int mm_verify_auth(struct exchange *x, const struct inmsg *m);
@@ -87,7 +87,7 @@ void mm_handle_6(struct exchange *x, const struct inmsg *m);
 /* main_mode_sig.c */
 int mm_verify_signed(struct exchange *x, const struct inmsg *m);
 void mm_handle_signed(struct exchange *x, const struct inmsg *m);
-/* main_mode.c again */
+/* main_mode_resp.c again, main_mode.c */
 int mm_verify_1(struct exchange *x, const struct inmsg *m);
 void mm_handle_1(struct exchange *x, const struct inmsg *m);
 /* Encrypted message that does not decrypt to anything: what that means for Main Mode. */

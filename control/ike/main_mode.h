@@ -1,4 +1,4 @@
-/* What main_mode.c and main_mode_sig.c share. */
+/* What the files of Main Mode share. */
 #ifndef SHRIKE_IKE_MAIN_MODE_H
 #define SHRIKE_IKE_MAIN_MODE_H
 
@@ -9,6 +9,22 @@ static inline bool mm_signs(const struct isakmp_sa *sa)
 {
 	return sa->auth != AUTH_PSK;
 }
+
+/* The lifetime that we offer, in seconds. */
+uint32_t mm_life(const struct peer *peer);
+/* Takes over what was agreed on; of the lifetimes the shorter. */
+void mm_chosen(struct isakmp_sa *sa, const struct ike_choice *c);
+/* Sends our public value, a fresh nonce (kept in *nonce) and NAT-D; then waits for step next. 0 or
+ * -errno. */
+int mm_send_ke(struct exchange *x, struct buf *nonce, uint8_t next);
+/* Keeps the other side's public value and its nonce. 0 or -ENOMEM. */
+int mm_take_ke(struct exchange *x, const struct inmsg *m, struct buf *nonce);
+/* SKEYID and what follows from it, once g^xy is there. 0 or -errno. */
+int mm_derive(struct exchange *x);
+/* Sends our identity and HASH_I or HASH_R. 0 or -errno. */
+int mm_send_auth(struct exchange *x, uint8_t next);
+/* Its hash verified: see mm_accept(). */
+bool mm_authenticated(struct exchange *x, const struct inmsg *m);
 
 /* HASH_I (initiator) or HASH_R over the sender's ID body; with ECDSA by the curve's hash. 0 or
  * -errno. */

@@ -1,0 +1,113 @@
+/* Main Mode as the responder: messages 1, 3 and 5 come in, 2, 4 and 6 go out. */
+#include <errno.h>
+#include <string.h>
+
+#include "main_mode.h"
+
+#define WHY_LEN 300
+
+void main_mode_respond(struct ike *ike, struct peer *peer, struct inmsg *m)
+{
+	struct isakmp_sa *sa = sa_new(peer, m->path, false);
+	struct exchange *x = NULL;
+
+	if (!sa)
+		return;
+	memcpy(sa->icookie, m->hdr.icookie, ISAKMP_COOKIE_LEN);
+	sa_publish(sa);
+	x = exchange_new(sa, EXCH_IDENTITY_PROTECTION, false, 0);
+	if (x)
+		exchange_receive(x, m);
+	if (!x || (!x->dead && x->n_seen == 0)) /* not even a message 1 */
+		sa_kill(sa);
+	(void)ike;
+}
+
+int mm_verify_1(struct exchange *x, const struct inmsg *m)
+{
+	const char *why = "";
+
+	if (sa_payload_parse(need(m, PL_SA)->body, &x->ike->offer, &why) == 0)
+		return 0;
+	ike_note(x->ike, x->sa->peer, x->sa, "Main Mode message 1 dropped: %s", why);
+	return -EBADMSG;
+}
+
+/* What this connection accepts; else what another between the same addresses does that
+ * authenticates in another way. 0 with sa->peer the one that accepted. */
+static int mm_select(struct isakmp_sa *sa, struct ike_choice *out, char *why, size_t why_size)
+{
+	const struct sa_payload *offer = &sa->ike->offer;
+	const struct ip_addr none = { .family = IP_NONE };
+	struct peer *was = sa->peer, *p;
+	char other[WHY_LEN];
+
+	if (ike_offer_select(offer, was->cfg.ike, was->cfg.n_ike, was->cfg.auth, out, why,
+			     why_size) == 0)
+		return 0;
+	for (unsigned any = 0; any < 2; any++) {
+		p = NULL;
+		while ((p = peer_next_at(sa->ike, any ? &none : &sa->path.remote, p))) {
+			if (p->cfg.auth == was->cfg.auth || p->down ||
+			    !peer_accepts(p, &sa->path) ||
+			    ike_offer_select(offer, p->cfg.ike, p->cfg.n_ike, p->cfg.auth, out,
+					     other, sizeof(other)) != 0)
+				continue;
+			sa_move(sa, p);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+void mm_handle_1(struct exchange *x, const struct inmsg *in)
+{
+	struct isakmp_sa *sa = x->sa;
+	struct view body = need(in, PL_SA)->body;
+	struct ike_choice choice = { 0 };
+	char why[WHY_LEN] = "";
+	struct msgbuf m;
+
+	sa->heard_us = ike_now(x->ike);
+	if (mm_select(sa, &choice, why, sizeof(why)) != 0) {
+		exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
+			      "no phase 1 proposal of %s is acceptable: %s", sa->peer->cfg.name,
+			      why);
+		return;
+	}
+	mm_chosen(sa, &choice);
+	vendor_read(sa, &in->list);
+	exchange_begin(x, &m, false);
+	answer_write(&m, &x->ike->offer, choice.proposal, choice.transform, 0);
+	vendor_write(&m, sa);
+	if (buf_set(x->ike, &x->sai, body.p, body.len) != 0 || exchange_send(x, &m, 1) != 0)
+		exchange_fail(x, 0, "Main Mode with %s: out of memory", sa->peer->cfg.name);
+}
+
+static void mm_send_4(struct exchange *x, int rc)
+{
+	if (rc != 0 || mm_send_ke(x, &x->nr, mm_signs(x->sa) ? MM_STEP_SIGNED : MM_STEP_AUTH) != 0)
+		mm_public_failed(x, rc);
+	else if (mm_derive(x) != 0)
+		exchange_fail(x, 0,
+			      "no keys can be derived for %s: its secret or key is missing or weak",
+			      x->sa->peer->cfg.name);
+}
+
+void mm_handle_3(struct exchange *x, const struct inmsg *m)
+{
+	if (mm_take_ke(x, m, &x->ni) != 0 || job_start(x, x->sa->t.group, mm_send_4) != 0)
+		mm_public_failed(x, -ENOMEM);
+}
+
+void mm_handle_5(struct exchange *x, const struct inmsg *m)
+{
+	if (!mm_authenticated(x, m))
+		return;
+	if (mm_send_auth(x, STEP_NONE) != 0) {
+		mm_public_failed(x, -ENOMEM);
+		return;
+	}
+	sa_established(x->sa, x->iv);
+	exchange_done(x);
+}

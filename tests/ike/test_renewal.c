@@ -1,0 +1,104 @@
+/* When one Main Mode SA takes over from another, and what stands under it meanwhile. */
+#include "two_nodes.h"
+
+/* Renews the Main Mode SA from one side, and returns when it is there; NULL when it is not. */
+static struct isakmp_sa *renew(struct sim *s, unsigned who)
+{
+	struct isakmp_sa *old = node_sa(s, who), *sa = old;
+
+	cr_assert_eq(ike_rekey(sim_engine(s, who), who ? "node0" : "node1"), 0);
+	for (unsigned i = 0; i < 100 && sa == old; i++) {
+		sim_run(s, SEC / 100);
+		TAILQ_FOREACH(sa, &old->peer->sas, link)
+			if (sa != old && sa->state == IKE_SA_ESTABLISHED && sa->initiator)
+				break;
+		if (!sa)
+			sa = old;
+	}
+	sim_run(s, SEC / 10); /* the other side has it, too */
+	return sa != old ? sa : NULL;
+}
+
+/* The SA of a node with these cookies, or NULL. */
+static struct isakmp_sa *same_sa(struct sim *s, unsigned node, const struct isakmp_sa *sa)
+{
+	return sa_find(sim_engine(s, node), sa->icookie, sa->rcookie);
+}
+
+/* Main Modes in opposite directions, one after the other: whoever begins later knew the first one
+ * and wants to be rid of it. Cookies have no say, so eight in turns come out the same way. */
+Test(renewal, a_main_mode_that_begins_later_replaces_the_first)
+{
+	struct sim *s = two_nodes();
+
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	for (unsigned i = 0; i < 8; i++) {
+		struct isakmp_sa *before = node_sa(s, 0);
+		sim_run(s, 3 * SEC);
+		struct isakmp_sa *sa = renew(s, i % 2);
+		cr_assert_not_null(sa, "renewal %u", i);
+		for (unsigned k = 0; k < 2; k++) {
+			struct isakmp_sa *there = same_sa(s, k, sa);
+			struct isakmp_sa *old = same_sa(s, k, before);
+			cr_assert(there && old, "renewal %u", i);
+			cr_expect_eq(there->state, IKE_SA_ESTABLISHED, "renewal %u, node %u", i, k);
+			cr_expect_eq(old->state, IKE_SA_REKEYED, "renewal %u, node %u", i, k);
+			cr_expect_eq(node_sa(s, k), there, "renewal %u, node %u", i, k);
+		}
+	}
+	sim_run(s, 90 * SEC);
+	must_be_up(s);
+	two_nodes_end(s);
+}
+
+/* Two that cross on the way are a collision: both sides keep the one with the smaller cookie. */
+Test(renewal, main_modes_that_cross_are_settled_by_their_cookies)
+{
+	struct sim *s = two_nodes();
+
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	for (unsigned i = 0; i < 8; i++) {
+		struct isakmp_sa *sa, *first[2] = { NULL, NULL };
+		cr_assert_eq(ike_rekey(sim_engine(s, 0), "node1"), 0);
+		cr_assert_eq(ike_rekey(sim_engine(s, 1), "node0"), 0);
+		sim_run(s, SEC);
+		TAILQ_FOREACH(sa, &node_sa(s, 0)->peer->sas, link)
+			if (sim_now(s) - sa->created_us < 2 * SEC && sa->established_us)
+				first[sa->initiator] = sa;
+		cr_assert(first[0] && first[1], "they did not cross");
+		sa = memcmp(first[0]->icookie, first[1]->icookie, ISAKMP_COOKIE_LEN) < 0 ? first[0]
+											 : first[1];
+		for (unsigned k = 0; k < 2; k++)
+			cr_expect_eq(node_sa(s, k), same_sa(s, k, sa), "round %u, node %u", i, k);
+		sim_run(s, 70 * SEC);
+		must_be_up(s);
+	}
+	two_nodes_end(s);
+}
+
+/* The pairs do not belong to the Main Mode SA that made them: they stay, and carry packets. */
+Test(renewal, the_children_stay)
+{
+	struct sim *s = two_nodes();
+	struct ike_totals t;
+	uint32_t spi;
+
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	spi = node_pair(s, 0)->ref.spi;
+	for (unsigned i = 0; i < 4; i++) {
+		cr_assert_not_null(renew(s, i % 2));
+		sim_run(s, 80 * SEC);
+		must_be_up(s);
+		cr_expect_eq(node_pair(s, 0)->ref.spi, spi);
+	}
+	cr_expect_eq(sim_totals(s).unknown, 0);
+	ike_totals(sim_engine(s, 0), &t);
+	cr_expect_eq(t.phase1.count, 5);
+	cr_expect_eq(t.phase2.count, 1);
+	two_nodes_end(s);
+}
