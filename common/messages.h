@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "addr.h"
+
 struct sa;	/* dataplane/sa.h: the runtime SA, built by control */
 struct spd;	/* dataplane/spd.h: an immutable snapshot of the policies */
 struct fib;	/* dataplane/fib.h: an immutable snapshot of routes and next hops */
@@ -45,24 +47,28 @@ enum evt_op {
 	EVT_SPD_RETIRED, /* `spd` may be freed (NULL: there was none) */
 	EVT_FIB_RETIRED, /* `fib` may be freed (NULL: there was none) */
 	EVT_ACQUIRE,	 /* a packet met policy `policy` that has no SA (rate-limited per policy) */
-	EVT_BAD_SPI,	 /* ESP with an SPI that we do not have, from remote_v4 (rate-limited) */
+	EVT_BAD_SPI,	 /* ESP with an SPI that we do not have, from `remote` (rate-limited) */
 };
 
 /* lcore -> control. Every field is written by the lcore and only read by control. */
 struct evt {
-	uint16_t op;	    /* enum evt_op */
-	uint16_t lcore;	    /* worker index that sent it */
-	uint32_t slot;	    /* SA_* */
-	uint32_t spi;	    /* SA_*, BAD_SPI: host order */
-	uint32_t policy;    /* ACQUIRE */
-	uint32_t remote_v4; /* BAD_SPI: outer source, host order */
-	uint8_t dir;	    /* SA_*: enum sa_dir */
-	uint8_t limit;	    /* SA_SOFT, SA_HARD: enum sa_limit */
-	uint8_t pad[2];
+	uint16_t op;	/* enum evt_op */
+	uint16_t lcore; /* worker index that sent it */
+	uint32_t spi;	/* SA_*, BAD_SPI: host order */
 	union {
-		struct sa *sa;	 /* SA_STORED, SA_REMOVED */
-		struct spd *spd; /* SPD_RETIRED */
-		struct fib *fib; /* FIB_RETIRED */
+		struct {
+			uint32_t slot;	 /* SA_* */
+			uint32_t policy; /* ACQUIRE */
+			uint8_t dir;	 /* SA_*: enum sa_dir */
+			uint8_t limit;	 /* SA_SOFT, SA_HARD: enum sa_limit */
+			uint8_t pad[6];
+			union {
+				struct sa *sa;	 /* SA_STORED, SA_REMOVED */
+				struct spd *spd; /* SPD_RETIRED */
+				struct fib *fib; /* FIB_RETIRED */
+			};
+		};
+		struct ip_addr remote; /* BAD_SPI: outer source */
 	};
 };
 

@@ -60,7 +60,7 @@ static __rte_noinline void bad_spi(struct lcore *lc, struct rte_mbuf *pkt, uint3
 	struct evt evt = { .op = EVT_BAD_SPI, .spi = spi };
 
 	if (lc->now_tsc >= lc->bad_spi_due) {
-		evt.remote_v4 = load_be32(ip + IP4_SRC);
+		evt.remote = ip_addr_v4(load_be32(ip + IP4_SRC));
 		lc->bad_spi_due = lc->now_tsc + lc->tsc_hz / BAD_SPI_PER_SECOND;
 		lcore_event(lc, &evt);
 	}

@@ -365,8 +365,6 @@ static void sa_event(struct dp *dp, struct worker *w, const struct evt *evt)
 
 void event_handle(struct dp *dp, struct worker *w, const struct evt *evt)
 {
-	struct ip_addr remote;
-
 	switch (evt->op) {
 	case EVT_SA_STORED:
 	case EVT_SA_REMOVED:
@@ -387,9 +385,8 @@ void event_handle(struct dp *dp, struct worker *w, const struct evt *evt)
 			dp->cb.on_acquire(dp->cb.ctx, evt->policy);
 		break;
 	case EVT_BAD_SPI:
-		remote = ip_addr_v4(evt->remote_v4);
 		if (dp->cb.on_bad_spi)
-			dp->cb.on_bad_spi(dp->cb.ctx, &remote, evt->spi);
+			dp->cb.on_bad_spi(dp->cb.ctx, &evt->remote, evt->spi);
 		break;
 	}
 }

@@ -31,17 +31,41 @@ enum {
 #define IP4_MF          0x2000
 #define IP4_OFFSET_MASK 0x1fff
 
+/* Offsets in an IPv6 header, RFC 8200 section 3. */
+enum {
+	IP6_VTF = 0, /* version, traffic class, flow label */
+	IP6_PAYLOAD = 4,
+	IP6_NEXT = 6,
+	IP6_HOPS = 7,
+	IP6_SRC = 8,
+	IP6_DST = 24,
+	IP6_LEN = 40,
+};
+#define IP6_MTU_MIN 1280 /* section 5: every link carries so much */
+
+/* Offsets in a fragment header, RFC 8200 section 4.5. */
+enum { IP6F_NEXT = 0, IP6F_FRAG = 2, IP6F_ID = 4, IP6F_LEN = 8 };
+#define IP6F_MF          1
+#define IP6F_OFFSET_MASK 0xfff8 /* bytes */
+
 /* Offsets in a UDP header, RFC 768. */
 enum { UDP_SPORT = 0, UDP_DPORT = 2, UDP_LENGTH = 4, UDP_SUM = 6, UDP_LEN = 8 };
 
 /* Offsets in an ICMP header, RFC 792. */
 enum { ICMP_TYPE = 0, ICMP_CODE = 1, ICMP_SUM = 2, ICMP_MTU = 6, ICMP_LEN = 8 };
 
-#define PROTO_ICMP 1
-#define PROTO_TCP  6
-#define PROTO_UDP  17
-#define PROTO_ESP  50
-#define PROTO_SCTP 132
+#define PROTO_HOPOPTS  0
+#define PROTO_ICMP     1
+#define PROTO_TCP      6
+#define PROTO_UDP      17
+#define PROTO_ROUTING  43
+#define PROTO_FRAGMENT 44
+#define PROTO_ESP      50
+#define PROTO_AH       51
+#define PROTO_ICMP6    58
+#define PROTO_NONE     59
+#define PROTO_DSTOPTS  60
+#define PROTO_SCTP     132
 
 #define PORT_IKE      500
 #define PORT_IKE_NATT 4500
@@ -82,6 +106,17 @@ static inline bool ip4_is_fragment(const uint8_t *ip)
 	return load_be16(ip + IP4_FRAG) & (IP4_MF | IP4_OFFSET_MASK);
 }
 
+/* What the IPv6 packet measures by its own header. */
+static inline uint32_t ip6_total(const uint8_t *ip)
+{
+	return IP6_LEN + (uint32_t)load_be16(ip + IP6_PAYLOAD);
+}
+
+static inline uint8_t ip_version(const uint8_t *ip)
+{
+	return ip[0] >> 4;
+}
+
 /* Adds len bytes to a running one's complement sum (RFC 1071); only the last piece may be odd. */
 static inline uint64_t sum_add(uint64_t sum, const uint8_t *p, unsigned len)
 {
@@ -104,6 +139,16 @@ static inline uint16_t sum_fold(uint64_t sum)
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)sum;
+}
+
+/* The folded sum of an upper-layer packet and its IPv6 pseudo-header (RFC 8200 section 8.1); 0xffff
+ * when the checksum in it is right. */
+static inline uint16_t ip6_l4_sum(const uint8_t *ip, uint8_t proto, const uint8_t *l4, unsigned len)
+{
+	uint8_t tail[8] = { [7] = proto };
+
+	store_be32(tail, len);
+	return sum_fold(sum_add(sum_add(sum_add(0, ip + IP6_SRC, 32), tail, 8), l4, len));
 }
 
 static inline bool ip4_sum_ok(const uint8_t *ip)

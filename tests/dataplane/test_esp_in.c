@@ -375,7 +375,7 @@ Test(esp_in, unknown_spi_and_other_owner, .init = setup, .fini = teardown)
 	cr_assert(esp_env_event(&env, &evt));
 	cr_assert_eq(evt.op, EVT_BAD_SPI);
 	cr_assert_eq(evt.spi, SPI + 1);
-	cr_assert_eq(evt.remote_v4, 0x0a090001);
+	cr_assert_eq(ip_addr_to_v4(&evt.remote), 0x0a090001);
 	cr_assert_not(esp_env_event(&env, &evt));
 
 	in.spi = SPI | 1u << ENV_SLOT_BITS; /* worker 1 */
