@@ -10,7 +10,7 @@ struct options {
 	bool debug;
 };
 
-/* Reads the options; prints --help and --version itself. Returns true to go on; otherwise *code is
+/* Reads the options; prints --help, --version and the reference itself. Returns true to go on; otherwise *code is
  * the exit code. */
 bool options_parse(int argc, char **argv, struct options *out, int *code);
 

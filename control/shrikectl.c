@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "man.h"
+
 #define DEFAULT_SOCKET "/run/shrike/control.sock"
 
 enum { EXIT_GOOD, EXIT_REFUSED, EXIT_USAGE, EXIT_NO_DAEMON };
@@ -21,30 +23,51 @@ struct options {
 	double timeout;
 };
 
-static void usage(FILE *f)
-{
-	fprintf(f,
-		"Usage: shrikectl [-s SOCKET] COMMAND\n"
-		"\n"
-		"  status                    peers and children, traffic, last errors\n"
-		"  sa                        Main Mode and Quick Mode SAs\n"
-		"  up NAME                   negotiates what is missing; waits for the result\n"
-		"  down NAME                 deletes SAs, and stays down until up\n"
-		"  rekey NAME                a peer: its Main Mode SA; PEER/CHILD: its Quick Mode SAs\n"
-		"  stats                     ports, lcores, SAs and totals\n"
-		"  why [NAME]                what happened last with a peer, step by step;\n"
-		"                            without NAME: with addresses that are no peer's\n"
-		"\n"
-		"NAME is a peer, PEER/CHILD, or the name of a child that only one peer has.\n"
-		"\n"
-		"  -s, --socket SOCKET       control socket (" DEFAULT_SOCKET ")\n"
-		"  -t, --timeout SECONDS     how long up and rekey wait (15)\n"
-		"      --json                the reply as JSON (status, sa, stats, why)\n"
-		"      --direction in|out    only that direction of Quick Mode SAs (sa, stats)\n"
-		"      --version, --help\n"
-		"\n"
-		"Exit code: 0 done, 1 refused or failed, 2 wrong usage, 3 no shrike is listening.\n");
-}
+static const struct usage_entry command_words[] = {
+	{ "status", "peers and children, traffic, last errors" },
+	{ "sa", "Main Mode and Quick Mode SAs" },
+	{ "up NAME", "negotiates what is missing; waits for the result" },
+	{ "down NAME", "deletes SAs, and stays down until up" },
+	{ "rekey NAME", "a peer: its Main Mode SA; PEER/CHILD: its Quick Mode SAs" },
+	{ "stats", "ports, lcores, SAs and totals" },
+	{ "why [NAME]",
+	  "what happened last with a peer, step by step; without NAME: with addresses "
+	  "that are no peer's" },
+	{ NULL, NULL },
+};
+
+static const struct usage_entry flags[] = {
+	{ "-s, --socket SOCKET", "the control socket; without it " DEFAULT_SOCKET },
+	{ "-t, --timeout SECONDS", "how long up and rekey wait; without it 15" },
+	{ "--json", "the reply as JSON (status, sa, stats, why)" },
+	{ "--direction in|out", "only that direction of Quick Mode SAs (sa, stats)" },
+	{ "--man", "print the manual page" },
+	{ "--version", "print the version" },
+	{ "--help", "print this" },
+	{ NULL, NULL },
+};
+
+static const struct usage page = {
+	.name = "shrikectl",
+	.section = 1,
+	.what = "control a running shrike",
+	.synopsis = (const char *const[]){ "[-s SOCKET] COMMAND [NAME]", NULL },
+	.text = "Asks a running shrike through its control socket, which is only for root and the "
+		"user "
+		"that shrike runs as.",
+	.groups =
+		(const struct usage_group[]){
+			{ "Commands",
+			  "NAME is a peer, PEER/CHILD, or the name of a child that only one "
+			  "peer has.",
+			  command_words },
+			{ "Options",
+			  "Exit code: 0 done, 1 refused or failed, 2 wrong usage, 3 no shrike "
+			  "is listening.",
+			  flags },
+			{ NULL, NULL, NULL } },
+	.see_also = "shrike(8), shrike.yaml(5)",
+};
 
 static bool options_parse(int argc, char **argv, struct options *o, int *code)
 {
@@ -53,6 +76,7 @@ static bool options_parse(int argc, char **argv, struct options *o, int *code)
 		{ "timeout", required_argument, NULL, 't' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "direction", required_argument, NULL, 'd' },
+		{ "man", no_argument, NULL, 'm' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -87,8 +111,11 @@ static bool options_parse(int argc, char **argv, struct options *o, int *code)
 		case 'v':
 			printf("shrikectl %s\n", SHRIKE_VERSION);
 			return false;
+		case 'm':
+			usage_man(&page, stdout);
+			return false;
 		case 'h':
-			usage(stdout);
+			usage_print(&page, stdout);
 			return false;
 		default:
 			goto bad_usage;
@@ -100,7 +127,7 @@ static bool options_parse(int argc, char **argv, struct options *o, int *code)
 	o->name = argv[optind + 1]; /* NULL at the end of argv */
 	return true;
 bad_usage:
-	usage(stderr);
+	usage_print(&page, stderr);
 bad:
 	*code = EXIT_USAGE;
 	return false;
@@ -113,8 +140,8 @@ static bool command_check(const struct options *o)
 		const char *word;
 		char name;
 	} commands[] = {
-		{ "status", '-' }, { "sa", '-' },    { "stats", '-' }, { "why", 'o' },
-		{ "up", 'n' },	   { "down", 'n' },  { "rekey", 'n' },
+		{ "status", '-' }, { "sa", '-' },   { "stats", '-' }, { "why", 'o' },
+		{ "up", 'n' },     { "down", 'n' }, { "rekey", 'n' },
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -203,8 +230,8 @@ static void keep_direction(json_t *doc, const char *direction)
 	json_t *sas = json_object_get(doc, "quick_mode_sas");
 
 	for (size_t i = json_array_size(sas); direction && i-- > 0;) {
-		const char *d = json_string_value(
-			json_object_get(json_array_get(sas, i), "direction"));
+		const char *d =
+			json_string_value(json_object_get(json_array_get(sas, i), "direction"));
 		if (!d || strcmp(d, direction) != 0)
 			json_array_remove(sas, i);
 	}

@@ -1,0 +1,288 @@
+/* The table of all options. A new option needs an entry here: see config_reference.h. */
+#include "config_reference.h"
+
+#define WEAK_NOTE \
+	"Weak algorithms work only when they are named, and a warning says why they are weak."
+
+const struct config_option config_options[] = {
+	{ .path = "system",
+	  .meaning = "CPUs, memory and directories of the process. Only a start reads this section "
+		     "and the sections ports and routes; all others follow a SIGHUP." },
+	{ "system.control-core", "CPU number", "0", NULL,
+	  "The CPU of the control thread: negotiations, timers and the control socket.",
+	  "control-core: 0" },
+	{ "system.worker-cores", "list of CPU numbers", "[1]", NULL,
+	  "One worker lcore runs on each of these CPUs and does nothing but carry packets.",
+	  "worker-cores: [1]" },
+	{ "system.share-core", "yes or no", "no", NULL,
+	  "Lets workers share a CPU with each other and with the control thread. For tests and "
+	  "small "
+	  "machines: a worker that polls takes all the time that it gets.",
+	  "share-core: yes" },
+	{ "system.hugepages", "yes or no", "yes", NULL,
+	  "no: take ordinary memory. Everything works, slower.", "hugepages: no" },
+	{ "system.memory", "size", "512M", NULL,
+	  "Memory for packet buffers, rings and tables; from 64M.", "memory: 1G" },
+	{ "system.file-prefix", "name", "\"\"", NULL,
+	  "DPDK's prefix for its files, for tools that attach to a running process. Empty: nothing "
+	  "is put into the file system, so that several shrikes can run on one machine.",
+	  "file-prefix: shrike" },
+	{ "system.idle", "poll or sleep", "poll", NULL,
+	  "What a worker does without traffic. poll: it never gives up its CPU, which costs the "
+	  "least "
+	  "delay. sleep: it sleeps a moment at a time.",
+	  "idle: sleep" },
+	{ "system.sa-slots", "number", "4096", NULL,
+	  "SAs that a worker has room for: a power of two from 16 to 1048576.", "sa-slots: 65536" },
+	{ "system.mbufs", "number", NULL, "16384",
+	  "Packet buffers for each port, from 512 to 16777216.", "mbufs: 65536" },
+	{ "system.run-dir", "absolute path", "/run/shrike", NULL,
+	  "Where the control socket (control.sock), the lock and the statistics are. Two shrikes "
+	  "need "
+	  "two directories.",
+	  "run-dir: /run/shrike-b" },
+	{ "system.stats-file", "file name", "stats.json", NULL,
+	  "The file that the statistics are written to, relative to run-dir.",
+	  "stats-file: /var/lib/shrike/stats.json" },
+	{ "system.stats-interval", "duration", "10s", NULL,
+	  "How often the statistics are written: 0 (only on SIGUSR1), or from 100ms.",
+	  "stats-interval: 1m" },
+	{ "system.dh-threads", "number", "1", NULL,
+	  "Threads for public-key arithmetic, from 1 to 64, so that no negotiation waits for "
+	  "another's.",
+	  "dh-threads: 4" },
+
+	{ .path = "ports[]",
+	  .meaning =
+		  "The network ports, which belong to shrike alone: the kernel does not see their "
+		  "packets. At least one is needed." },
+	{ "ports[].name", "name", NULL, NULL, "What routes, logs and statistics call it.",
+	  "name: wan" },
+	{ "ports[].device", "PCI address or DPDK device", NULL, NULL,
+	  "The PCI address of a NIC that is bound to vfio-pci, or a virtual device of DPDK with "
+	  "its "
+	  "arguments.",
+	  "device: net_af_packet0,iface=eth1" },
+	{ "ports[].addresses", "list of addresses with mask", NULL, NULL,
+	  "The gateway's own addresses on this port. It answers ARP and ping for them, and reaches "
+	  "their networks directly.",
+	  "addresses: [198.51.100.1/24]" },
+	{ "ports[].mtu", "number", "1500", NULL,
+	  "Largest IP packet, from 576 to 9600 bytes. Longer ones are cut before they are "
+	  "encrypted, "
+	  "or refused with an ICMP message when they must not be.",
+	  "mtu: 9000" },
+
+	{ .path = "routes[]", .meaning = "Where packets go that no port's network holds." },
+	{ "routes[].to", "network", NULL, NULL,
+	  "The destination. The longest matching one decides.",
+	  "to: 0.0.0.0/0\nvia: 198.51.100.254" },
+	{ "routes[].via", "address", NULL,
+	  "the destination is reached directly; port is needed then",
+	  "The next gateway, in the network of a port.", "to: 10.3.0.0/16\nvia: 198.51.100.253" },
+	{ "routes[].port", "name of a port", NULL, "the port whose network holds via",
+	  "The port that the packets leave through.", "to: 10.4.0.0/16\nport: wan" },
+
+	{ .path = "secrets[]", .meaning = "Pre-shared keys, each in a file of its own." },
+	{ "secrets[].name", "name", NULL, NULL, "What peers refer to.", "name: site-b" },
+	{ "secrets[].file", "file name", NULL, NULL,
+	  "A file of one line with the key, relative to the configuration file; 0x and an even "
+	  "number "
+	  "of hex digits stands for bytes. It must belong to root or the user of the process and "
+	  "have "
+	  "mode 0600 or 0400. Keys of less than 16 bytes raise a warning: whoever records one "
+	  "exchange can try them all.",
+	  "file: site-b.psk" },
+
+	{ "authorities", "list of file names", NULL, "no certificate is trusted",
+	  "Certificates (PEM or DER) of the authorities whose certificates are accepted from "
+	  "peers, "
+	  "relative to the configuration file.",
+	  "authorities: [ca.pem]" },
+	{ "revocation-lists", "list of file names", NULL, "nothing counts as revoked",
+	  "Revocation lists (PEM or DER) of the authorities. SIGHUP reads them again; SAs that "
+	  "stand "
+	  "keep standing.",
+	  "revocation-lists: [ca.crl]" },
+	{ "require-crl", "yes or no", "no", NULL,
+	  "yes: refuse a certificate when there is no current revocation list of every issuer "
+	  "above "
+	  "it.",
+	  "require-crl: yes" },
+
+	{ .path = "policies[]",
+	  .meaning =
+		  "Traffic that does not go into a tunnel. Policies are looked at in this order, "
+		  "then the children of the peers in theirs; the first that matches decides, and "
+		  "what none matches is discarded." },
+	{ "policies[].action", "bypass or discard", NULL, NULL,
+	  "bypass: forward it in the clear. discard: drop it, and count it.", "action: bypass" },
+	{ "policies[].local", "network, range or address", "any", NULL,
+	  "Our side: the source of packets that leave, the destination of packets that arrive.",
+	  "local: 10.1.0.0/24" },
+	{ "policies[].remote", "network, range or address", "any", NULL, "The other side.",
+	  "remote: 198.51.100.0/24" },
+	{ "policies[].protocol", "protocol", "any", NULL,
+	  "icmp, igmp, tcp, udp, gre, ospf, sctp, or a number from 0 to 255.", "protocol: icmp" },
+	{ "policies[].local-port", "number", "0", NULL,
+	  "The port on our side, for tcp, udp and sctp; 0 is any.",
+	  "protocol: tcp\nlocal-port: 22" },
+	{ "policies[].remote-port", "number", "0", NULL, "The port on the other side; 0 is any.",
+	  "protocol: tcp\nremote-port: 443" },
+
+	{ .path = "peers[]", .meaning = "The gateways at the other ends of tunnels." },
+	{ "peers[].name", "name", NULL, NULL, "What logs, statistics and shrikectl call it.",
+	  "name: gw-b" },
+	{ "peers[].local", "address", NULL, NULL, "Our address towards this peer: one of a port.",
+	  "local: 198.51.100.1" },
+	{ "peers[].remote", "address or any", NULL, NULL,
+	  "The peer's address. any: the peer may come from anywhere, and only it can begin.",
+	  "remote: 203.0.113.7" },
+	{ "peers[].local-id", "identity", NULL,
+	  "the address; with a certificate that does not hold it, the certificate's subject",
+	  "Who we say we are: an address, a domain name, user@host, a distinguished name or "
+	  "keyid:hex.",
+	  "local-id: gwa.example.org" },
+	{ "peers[].remote-id", "identity", NULL, "the peer's address; with remote: any, anybody",
+	  "Who the peer must say it is. With certificates it must stand in the peer's certificate: "
+	  "in "
+	  "the subjectAltName, or as its subject.",
+	  "remote-id: \"C=DE, O=Example, CN=gwb\"" },
+	{ "peers[].auth", "psk, rsa or ecdsa", "psk", NULL,
+	  "How both sides prove who they are: a pre-shared key, or certificates with RSA keys or "
+	  "with "
+	  "keys on P-256, P-384 or P-521.",
+	  "auth: rsa\ncertificate: gwa.pem\nkey: gwa.key\nlocal-id: gwa" },
+	{ "peers[].secret", "name of a secret", NULL, "needed with auth: psk",
+	  "The pre-shared key. Peers with the same addresses need the same one: in Main Mode the "
+	  "key "
+	  "is needed before the peer can say who it is.",
+	  "secret: site-b" },
+	{ "peers[].certificate", "file name", NULL, "needed with auth: rsa and ecdsa",
+	  "Our certificate (PEM or DER), with intermediate authorities behind it in the same file.",
+	  "auth: rsa\nkey: gwa.key\nlocal-id: gwa\ncertificate: gwa.pem" },
+	{ "peers[].key", "file name", NULL, "needed with auth: rsa and ecdsa",
+	  "The key of our certificate (PEM or DER); mode 0600 or 0400.",
+	  "auth: rsa\ncertificate: gwa.pem\nlocal-id: gwa\nkey: gwa.key" },
+	{ "peers[].passphrase-file", "file name", NULL, "the key is not encrypted",
+	  "The passphrase of an encrypted key, in a file of mode 0600 or 0400.",
+	  "auth: rsa\ncertificate: gwa.pem\nlocal-id: gwa\nkey: gwa-encrypted.key\n"
+	  "passphrase-file: gwa.pass" },
+	{ "peers[].proposals", "list of phase 1 proposals", NULL, NULL,
+	  "What is offered and accepted for the Main Mode SA, by preference: encryption, hash and "
+	  "group joined by hyphens. " WEAK_NOTE,
+	  "proposals: [aes256-sha256-modp2048, aes128-sha256-ecp256]" },
+	{ "peers[].lifetime", "duration", "4h", NULL,
+	  "How long a Main Mode SA lives, from 10s to 7d. The shorter of both sides' lifetimes "
+	  "holds.",
+	  "lifetime: 8h" },
+	{ "peers[].rekey-margin", "duration", NULL, "a tenth of the lifetime",
+	  "How long before its end the next Main Mode begins, plus up to as much again at random; "
+	  "less than half of the lifetime.",
+	  "lifetime: 8h\nrekey-margin: 9m" },
+	{ "peers[].dpd", "duration", "0", NULL,
+	  "Dead peer detection: how long the peer may be silent before it is asked whether it is "
+	  "still there. 0: never. The peer's own questions are always answered.",
+	  "dpd: 30s" },
+	{ "peers[].encapsulation", "auto or force", "auto", NULL,
+	  "auto: ESP goes in UDP when there is a NAT between the gateways. force: always.",
+	  "encapsulation: force" },
+	{ "peers[].retries", "number", "5", NULL,
+	  "How often a message is sent again before the peer counts as silent, from 1 to 20.",
+	  "retries: 8" },
+	{ "peers[].retry-interval", "duration", "1s", NULL,
+	  "How long to wait for an answer before the first repeat, from 100ms to 60s; each repeat "
+	  "waits longer than the one before.",
+	  "retry-interval: 2s" },
+
+	{ .path = "peers[].children[]",
+	  .meaning =
+		  "What goes through the tunnel to this peer: each child becomes an SA pair, and "
+		  "lists of networks one SA pair for every pair of networks." },
+	{ "peers[].children[].name", "name", NULL, NULL,
+	  "What logs, statistics and shrikectl call it. Of several pairs of networks the second is "
+	  "called NAME-2, and so on.",
+	  "name: net" },
+	{ "peers[].children[].local", "list of networks, ranges or addresses", NULL, NULL,
+	  "The networks on our side.", "local: [10.1.0.0/24]" },
+	{ "peers[].children[].remote", "list of networks, ranges or addresses", NULL, NULL,
+	  "The networks on the peer's side.", "remote: [10.2.0.0/24, 10.3.0.0/24]" },
+	{ "peers[].children[].protocol", "protocol", "any", NULL,
+	  "Only this protocol: icmp, igmp, tcp, udp, gre, ospf, sctp, or a number.",
+	  "protocol: tcp" },
+	{ "peers[].children[].local-port", "number", "0", NULL,
+	  "Only this port on our side, for tcp, udp and sctp; 0 is any.",
+	  "protocol: tcp\nlocal-port: 443" },
+	{ "peers[].children[].remote-port", "number", "0", NULL,
+	  "Only this port on the peer's side; 0 is any.", "protocol: udp\nremote-port: 53" },
+	{ "peers[].children[].proposals", "list of phase 2 proposals", NULL, NULL,
+	  "What is offered and accepted for the SA pair, by preference: encryption, integrity "
+	  "unless "
+	  "the cipher brings its own, and a group for perfect forward secrecy, joined by hyphens. "
+	  "All "
+	  "proposals of a child have the same group or none. " WEAK_NOTE,
+	  "proposals: [aes128gcm16-modp2048, aes256-sha256-modp2048]" },
+	{ "peers[].children[].mode", "tunnel or transport", "tunnel", NULL,
+	  "transport protects only packets between the two gateways themselves.", "mode: tunnel" },
+	{ "peers[].children[].lifetime", "duration", "1h", NULL,
+	  "How long an SA pair lives, from 10s to 7d. The shorter of both sides' lifetimes holds.",
+	  "lifetime: 2h" },
+	{ "peers[].children[].lifetime-bytes", "size", NULL, "no limit",
+	  "How many bytes an SA may carry, from 1M.", "lifetime-bytes: 100G" },
+	{ "peers[].children[].rekey-margin", "duration", NULL, "a tenth of the lifetime",
+	  "How long before its end the next Quick Mode begins, plus up to as much again at random; "
+	  "less than half of the lifetime.",
+	  "lifetime: 2h\nrekey-margin: 5m" },
+	{ "peers[].children[].start", "immediate, passive or on-demand", NULL,
+	  "on-demand; with remote: any, passive",
+	  "immediate: negotiate at once, and again whenever it is missing. on-demand: when a "
+	  "packet "
+	  "wants it. passive: only answer.",
+	  "start: immediate" },
+	{ "peers[].children[].replay-window", "number", "1024", NULL,
+	  "How far behind the newest a packet may arrive, in packets: a power of two from 64 to "
+	  "4096.",
+	  "replay-window: 4096" },
+	{ "peers[].children[].df", "copy, set or clear", "copy", NULL,
+	  "The outer packet's Don't Fragment bit: copied from the inner packet, always or never "
+	  "set.",
+	  "df: clear" },
+	{ "peers[].children[].copy-dscp", "yes or no", "no", NULL,
+	  "yes: the outer packet gets the inner packet's DSCP, which tells the network between the "
+	  "gateways what kind of traffic it is.",
+	  "copy-dscp: yes" },
+	{ "peers[].children[].pairs", "number", "1", NULL,
+	  "SA pairs with the same selectors, each owned by another worker lcore.", "pairs: 2" },
+};
+
+const size_t config_options_n = sizeof(config_options) / sizeof(config_options[0]);
+
+const char config_reference_example[] = "system:\n"
+					"  control-core: 0\n"
+					"  worker-cores: [1]\n"
+					"ports:\n"
+					"  - name: wan\n"
+					"    device: 0000:3b:00.0\n"
+					"    addresses: [198.51.100.1/24]\n"
+					"  - name: lan\n"
+					"    device: 0000:3b:00.1\n"
+					"    addresses: [10.1.0.254/24]\n"
+					"routes:\n"
+					"  - to: 0.0.0.0/0\n"
+					"    via: 198.51.100.254\n"
+					"secrets:\n"
+					"  - name: site-b\n"
+					"    file: site-b.psk\n"
+					"peers:\n"
+					"  - name: gw-b\n"
+					"    local: 198.51.100.1\n"
+					"    remote: 203.0.113.7\n"
+					"    secret: site-b\n"
+					"    proposals: [aes256-sha256-modp2048]\n"
+					"    dpd: 30s\n"
+					"    children:\n"
+					"      - name: net\n"
+					"        local: [10.1.0.0/24]\n"
+					"        remote: [10.2.0.0/24]\n"
+					"        proposals: [aes128gcm16]\n"
+					"        start: immediate\n";
