@@ -136,13 +136,10 @@ static int ports_open(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t
 /* The first policies (none: discard all) and routes are in place before an lcore runs. */
 static int snapshots_create(struct dp *dp, char *why, size_t why_size)
 {
-	dp->policy = malloc(SPD_MAX_POLICIES * sizeof(*dp->policy));
 	dp->spd = spd_build(NULL, 0, why, why_size);
 	dp->fib = fib_snapshot(dp);
-	if (!dp->policy || !dp->spd || !dp->fib)
+	if (senders_init(dp) || !dp->spd || !dp->fib)
 		return no_memory(why, why_size, "routes and policies");
-	for (unsigned i = 0; i < SPD_MAX_POLICIES; i++)
-		dp->policy[i] = (struct policy_now){ .owner = UINT16_MAX };
 	dp->spd->refs = dp->fib->refs = dp->n_workers;
 	for (uint16_t i = 0; i < dp->n_workers; i++) {
 		struct lcore *lc = dp->worker[i].lc;
@@ -397,7 +394,7 @@ void dp_stop(struct dp *dp)
 		free_mb_mgr(dp->mb);
 	if (dp->eal)
 		rte_eal_cleanup();
-	free(dp->policy);
+	senders_free(dp);
 	free(dp->route);
 	free(dp);
 }

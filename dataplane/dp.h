@@ -1,10 +1,11 @@
 /* The facade's own state: control thread only. Files: dataplane.c (start, stop, poll), stats.c,
- * eal.c, port.c, install.c (SAs and policies), neigh.c (neighbours and routes), host.c (ICMP, IKE
- * datagrams), arp.c. */
+ * eal.c, port.c, install.c (SAs and policies), senders.c (which pair sends), neigh.c (neighbours and
+ * routes), host.c (ICMP, IKE datagrams), arp.c. */
 #ifndef SHRIKE_DATAPLANE_DP_H
 #define SHRIKE_DATAPLANE_DP_H
 
 #include <rte_ip_frag.h>
+#include <sys/queue.h>
 
 #include "fib.h"
 #include "lcore.h"
@@ -39,12 +40,13 @@ enum place_state { PLACE_EMPTY, PLACE_STORING, PLACE_STORED, PLACE_REMOVING };
 
 /* The two directions of a slot. */
 struct pair {
-	uint32_t spi; /* the last one given out here */
+	struct sa_ref ref; /* the last one given out here */
 	uint32_t policy;
 	bool reserved, released;
+	bool spread;      /* one of several of its policy, see struct sa_params */
 	uint8_t state[2]; /* enum place_state, by enum sa_dir */
-	uint32_t serial;  /* SA_OUT: the larger, the later it was stored */
 	struct sa *sa[2]; /* ours to free from PLACE_REMOVING's confirmation on */
+	LIST_ENTRY(pair) out_link; /* in its policy's senders, from PLACE_STORED on */
 };
 
 struct worker {
@@ -73,12 +75,8 @@ struct neigh {
 	struct rte_mbuf *queue[NEIGH_QUEUE]; /* IPv4 packets, data at the IP header */
 };
 
-/* Who sends through a policy, as every worker knows it or is about to. */
-struct policy_now {
-	uint32_t spi;
-	uint16_t owner; /* UINT16_MAX: nobody */
-	uint16_t n_out; /* outbound SAs that could */
-};
+/* The pairs that can send for a policy, the latest first. */
+LIST_HEAD(senders, pair);
 
 struct dp {
 	struct dp_callbacks cb;
@@ -96,8 +94,10 @@ struct dp {
 	bool eal;
 
 	struct spd *spd;
-	struct policy_now *policy; /* SPD_MAX_POLICIES */
-	uint32_t stored_serial;
+	struct senders *senders; /* SPD_MAX_POLICIES, by policy id */
+	/* [policy id * n_workers + worker]: the pair (its SPI) that the worker sends through, as it
+	 * knows or is about to; 0 = none */
+	uint32_t *told;
 
 	struct fib *fib;
 	bool fib_stale;
@@ -155,6 +155,13 @@ void command_flush(struct worker *w);
 int slots_init(struct worker *w, uint32_t n);
 void slots_free(struct worker *w, uint32_t n);
 void event_handle(struct dp *dp, struct worker *w, const struct evt *evt);
+
+/* ---- senders.c ---- */
+int senders_init(struct dp *dp); /* n_workers is known; 0 or -ENOMEM */
+void senders_free(struct dp *dp);
+/* The pair can send for its policy from now on, or cannot any more: tells the workers. */
+void sender_add(struct dp *dp, struct pair *pair);
+void sender_remove(struct dp *dp, struct pair *pair);
 
 /* ---- neigh.c ---- */
 int routes_init(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size);

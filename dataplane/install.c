@@ -138,13 +138,13 @@ int dp_sa_reserve(struct dp *dp, uint16_t owner, struct sa_ref *out)
 	if (w->n_free == 0)
 		return -ENOSPC;
 	slot = w->free_slot[w->free_first];
-	if (!spi_choose(dp, owner, slot, w->pair[slot].spi, &out->spi))
+	if (!spi_choose(dp, owner, slot, w->pair[slot].ref.spi, &out->spi))
 		return -EIO;
 	w->free_first = (w->free_first + 1) % dp->sa_slots;
 	w->n_free--;
-	w->pair[slot] = (struct pair){ .spi = out->spi, .reserved = true };
 	out->slot = slot;
 	out->owner = owner;
+	w->pair[slot] = (struct pair){ .ref = *out, .reserved = true };
 	return 0;
 }
 
@@ -155,17 +155,15 @@ static struct pair *pair_find(struct dp *dp, const struct sa_ref *ref)
 	if (ref->owner >= dp->n_workers || ref->slot >= dp->sa_slots)
 		return NULL;
 	p = &dp->worker[ref->owner].pair[ref->slot];
-	return p->reserved && p->spi == ref->spi ? p : NULL;
+	return p->reserved && p->ref.spi == ref->spi ? p : NULL;
 }
 
 static void place_free_if_unused(struct dp *dp, struct worker *w, struct pair *p)
 {
-	uint32_t slot = (uint32_t)(p - w->pair);
-
 	if (!p->released || p->state[SA_IN] != PLACE_EMPTY || p->state[SA_OUT] != PLACE_EMPTY)
 		return;
 	p->reserved = p->released = false;
-	w->free_slot[(w->free_first + w->n_free++) % dp->sa_slots] = slot;
+	w->free_slot[(w->free_first + w->n_free++) % dp->sa_slots] = p->ref.slot;
 }
 
 void dp_sa_release(struct dp *dp, const struct sa_ref *ref)
@@ -210,61 +208,12 @@ int dp_sa_install(struct dp *dp, const struct sa_params *p)
 	cmd.dir = (uint8_t)p->dir;
 	pair->sa[p->dir] = cmd.sa;
 	pair->state[p->dir] = PLACE_STORING;
-	if (p->dir == SA_OUT)
+	if (p->dir == SA_OUT) {
 		pair->policy = p->policy;
+		pair->spread = p->spread;
+	}
 	command_send(w, &cmd);
 	return 0;
-}
-
-static void policy_send_through(struct dp *dp, uint32_t policy, const struct sa_ref *ref)
-{
-	struct cmd cmd = { .op = CMD_POLICY_SA, .policy = policy, .owner = UINT16_MAX };
-
-	if (ref) {
-		cmd.owner = ref->owner;
-		cmd.slot = ref->slot;
-		cmd.spi = ref->spi;
-	}
-	dp->policy[policy].spi = cmd.spi;
-	dp->policy[policy].owner = cmd.owner;
-	command_send_all(dp, &cmd);
-}
-
-/* The latest other pair that can send for the policy of one that goes: parallel pairs, or one that
- * was made at the same time. */
-static bool successor_find(const struct dp *dp, uint32_t policy, uint32_t spi, struct sa_ref *out)
-{
-	uint32_t serial = 0;
-
-	if (dp->policy[policy].n_out == 0)
-		return false;
-	for (uint16_t i = 0; i < dp->n_workers; i++)
-		for (uint32_t slot = 0; slot < dp->sa_slots; slot++) {
-			const struct pair *p = &dp->worker[i].pair[slot];
-			if (p->state[SA_OUT] != PLACE_STORED || p->policy != policy ||
-			    p->spi == spi || p->serial <= serial ||
-			    (p->sa[SA_OUT]->flags & SA_F_DEAD))
-				continue;
-			serial = p->serial;
-			*out = (struct sa_ref){ .spi = p->spi, .slot = slot, .owner = i };
-		}
-	return serial != 0;
-}
-
-/* An outbound SA goes: its policy sends through another one, or through none. */
-static void policy_leave(struct dp *dp, const struct pair *pair)
-{
-	struct policy_now *now = &dp->policy[pair->policy];
-	struct sa_ref next;
-
-	if (pair->state[SA_OUT] == PLACE_STORED)
-		now->n_out--;
-	if (now->owner == UINT16_MAX || now->spi != pair->spi)
-		return;
-	if (successor_find(dp, pair->policy, pair->spi, &next))
-		policy_send_through(dp, pair->policy, &next);
-	else
-		policy_send_through(dp, pair->policy, NULL);
 }
 
 void dp_sa_remove(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir)
@@ -274,8 +223,8 @@ void dp_sa_remove(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir)
 
 	if (!pair || pair->state[dir] == PLACE_EMPTY || pair->state[dir] == PLACE_REMOVING)
 		return;
-	if (dir == SA_OUT)
-		policy_leave(dp, pair);
+	if (dir == SA_OUT && pair->state[dir] == PLACE_STORED)
+		sender_remove(dp, pair);
 	pair->state[dir] = PLACE_REMOVING;
 	command_send(&dp->worker[ref->owner], &cmd);
 }
@@ -322,18 +271,17 @@ int dp_spd_set(struct dp *dp, const struct spd_policy *p, size_t n, char *why, s
 
 /* ------------------------------------------------------------------------- events ----------- */
 
-static void stored(struct dp *dp, struct pair *pair, const struct sa_ref *ref, enum sa_dir dir)
+static void stored(struct dp *dp, struct pair *pair, enum sa_dir dir)
 {
+	struct sa_ref ref = pair->ref;
+
 	if (pair->state[dir] != PLACE_STORING) /* a removal is on its way already */
 		return;
 	pair->state[dir] = PLACE_STORED;
-	if (dir == SA_OUT) {
-		pair->serial = ++dp->stored_serial;
-		dp->policy[pair->policy].n_out++;
-		policy_send_through(dp, pair->policy, ref);
-	}
+	if (dir == SA_OUT)
+		sender_add(dp, pair);
 	if (dp->cb.on_sa_stored)
-		dp->cb.on_sa_stored(dp->cb.ctx, ref, dir);
+		dp->cb.on_sa_stored(dp->cb.ctx, &ref, dir);
 }
 
 static void removed(struct dp *dp, struct worker *w, struct pair *pair, enum sa_dir dir)
@@ -347,12 +295,12 @@ static void removed(struct dp *dp, struct worker *w, struct pair *pair, enum sa_
 static void sa_event(struct dp *dp, struct worker *w, const struct evt *evt)
 {
 	struct pair *pair = &w->pair[evt->slot];
-	struct sa_ref ref = { .spi = pair->spi, .slot = evt->slot, .owner = w->lc->id };
+	struct sa_ref ref = pair->ref;
 	enum sa_dir dir = evt->dir ? SA_OUT : SA_IN;
 
 	switch (evt->op) {
 	case EVT_SA_STORED:
-		stored(dp, pair, &ref, dir);
+		stored(dp, pair, dir);
 		break;
 	case EVT_SA_REMOVED:
 		removed(dp, w, pair, dir);

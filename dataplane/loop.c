@@ -75,19 +75,20 @@ static bool to_encrypt(struct lcore *lc, struct rte_mbuf *pkt)
 	struct pkt_meta *meta = pkt_meta(pkt);
 	uint32_t slot = spi_slot(&lc->spi, meta->slot);
 
-	if (unlikely(lc->sa_out[slot].spi != meta->slot)) {
-		pkt_drop(lc, pkt, DROP_spd_no_sa);
-		return false;
-	}
-	meta->slot = slot;
 	meta->flags &= (uint8_t)~PKT_TO_ENCRYPT;
+	if (unlikely(lc->sa_out[slot].spi != meta->slot))
+		return false;
+	meta->slot = slot;
 	return true;
 }
 
+/* A pair that went while packets for it were on their way here has a successor mostly: those packets
+ * ask the policies once more. Two workers that are about to hear of it may pass a packet to and fro
+ * until they have. */
 static unsigned from_workers(struct lcore *lc)
 {
-	struct rte_mbuf *pkts[BURST], *in[BURST], *out[BURST];
-	uint16_t n_in = 0, n_out = 0;
+	struct rte_mbuf *pkts[BURST], *in[BURST], *out[BURST], *again[BURST];
+	uint16_t n_in = 0, n_out = 0, n_again = 0;
 	unsigned n = rte_ring_sc_dequeue_burst(lc->handover[lc->id], (void **)pkts, BURST, NULL);
 
 	lc->count.handover_in += n;
@@ -99,9 +100,12 @@ static unsigned from_workers(struct lcore *lc)
 			in[n_in++] = pkts[i];
 		else if (to_encrypt(lc, pkts[i]))
 			out[n_out++] = pkts[i];
+		else
+			again[n_again++] = pkts[i];
 	}
 	decrypt(lc, in, n_in);
 	encrypt(lc, out, n_out);
+	transit(lc, again, n_again);
 	return n;
 }
 

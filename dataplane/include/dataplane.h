@@ -102,13 +102,14 @@ int dp_sa_reserve(struct dp *dp, uint16_t owner, struct sa_ref *out);
 void dp_sa_release(struct dp *dp, const struct sa_ref *ref);
 
 /* Builds the runtime SA and hands it to its owner; on_sa_stored() follows. Installing SA_OUT also
- * makes its policy send through this pair from then on (make before break). The keys in p are
+ * makes its policy send through this pair from then on (make before break); with spread only the
+ * owner does, and the workers that own none of the policy's pairs. The keys in p are
  * copied; the caller wipes its own. Any number in a row is taken: commands wait for their ring.
  * 0, -ENOTSUP (no such transform), -ENOMEM, -EINVAL, -EEXIST. */
 int dp_sa_install(struct dp *dp, const struct sa_params *p);
-/* Takes a direction out of service; its memory is wiped and freed after the lcore confirmed. If the
- * policy still sends through this pair (SA_OUT), it sends through the latest other pair that it has
- * in service, or has no SA from then on. Idempotent. */
+/* Takes a direction out of service; its memory is wiped and freed after the lcore confirmed. Workers
+ * that still send through this pair (SA_OUT) send through the latest other pair that the policy has
+ * in service (with spread: their own one first), or have no SA from then on. Idempotent. */
 void dp_sa_remove(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir);
 /* Counters of an installed direction; false when there is none. */
 bool dp_sa_stats(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir, struct sa_stats *out);

@@ -71,10 +71,8 @@ static void start(void)
 	dp->mb = crypto_mgr_new();
 	dp->spi = lc->spi;
 	dp->sa_slots = 1 << ENV_SLOT_BITS;
-	dp->policy = calloc(SPD_MAX_POLICIES, sizeof(*dp->policy));
-	cr_assert(dp->mb && dp->policy && slots_init(&dp->worker[0], dp->sa_slots) == 0);
-	for (unsigned i = 0; i < SPD_MAX_POLICIES; i++)
-		dp->policy[i].owner = UINT16_MAX;
+	cr_assert(dp->mb && senders_init(dp) == 0 &&
+		  slots_init(&dp->worker[0], dp->sa_slots) == 0);
 	lc->spd->refs = lc->fib->refs = 1;
 	dp->spd = lc->spd;
 }
@@ -470,6 +468,35 @@ Test(leak, another_pair_steps_in)
 	settle();
 	cr_expect_eq(spi_sent(), 0, "and with the last one it is over");
 	cr_expect_gt(lc->count.drop[DROP_spd_no_sa], 0);
+}
+
+/* A packet from another worker for a pair that has gone meanwhile is still sent, by its successor. */
+Test(leak, what_waits_for_a_removed_pair_is_sent)
+{
+	struct env_packet p = { .src = 0x0a010007, .dst = 0x0a020001, .proto = PROTO_UDP };
+	struct rte_mbuf *pkt;
+
+	policies_set(1);
+	for (unsigned i = 0; i < 2; i++) {
+		pair_add();
+		settle();
+	}
+	pkt = env_ip(lc, &p);
+	pkt_meta(pkt)->slot = pair[0].spi;
+	pkt_meta(pkt)->flags = PKT_TO_ENCRYPT;
+	dp_sa_remove(dp, &pair[0], SA_OUT);
+	settle();
+	cr_assert_eq(rte_ring_enqueue(lc->handover[0], pkt), 0);
+	lcore_round(lc);
+	cr_expect_eq(rte_ring_count(tx[WAN]), 1);
+	dp_sa_remove(dp, &pair[1], SA_OUT);
+	settle();
+	pkt = env_ip(lc, &p);
+	pkt_meta(pkt)->slot = pair[1].spi;
+	pkt_meta(pkt)->flags = PKT_TO_ENCRYPT;
+	cr_assert_eq(rte_ring_enqueue(lc->handover[0], pkt), 0);
+	lcore_round(lc);
+	cr_expect_eq(lc->count.drop[DROP_spd_no_sa], 1, "or, without one, dropped");
 }
 
 /* Outer fragments are for the peer to put together, and not every peer does. */
