@@ -97,13 +97,14 @@ static struct fib *routes(enum sa_dir dir)
 	struct fib_route r[] = {
 		{ DST_NET, 16, HOP_UNRESOLVED, dir == SA_IN ? 1 : 0,
 		  dir == SA_IN ? NEXT_HOST : GW_IN },
+		{ 0x0a010000, 24, HOP_CONNECTED, 1, 0 }, /* SRC_HOST's */
 		{ 0x0a080000, 24, HOP_CONNECTED, 1, 0 },
 		{ 0x0a090000, 24, HOP_CONNECTED, 0, 0 },
 		{ dir == SA_IN ? GW_IN : GW_OUT, 32, HOP_LOCAL, 0, 0 },
 	};
 	struct fib_neighbour n[] = { { NEXT_HOST, 1, { 0 } },
 				     { dir == SA_IN ? GW_OUT : GW_IN, 0, { 0 } } };
-	struct fib_input in = { .route = r, .n_routes = 4, .neighbour = n, .n_neighbours = 2 };
+	struct fib_input in = { .route = r, .n_routes = RTE_DIM(r), .neighbour = n, .n_neighbours = 2 };
 
 	memcpy(n[0].mac, host_mac, 6);
 	memcpy(n[1].mac, macs[!dir][0], 6);
@@ -111,7 +112,7 @@ static struct fib *routes(enum sa_dir dir)
 		memcpy(in.port[i].mac, macs[dir][i], 6);
 		in.port[i].mtu = 1600;
 	}
-	qsort(r, 4, sizeof(r[0]), fib_route_cmp);
+	qsort(r, RTE_DIM(r), sizeof(r[0]), fib_route_cmp);
 	qsort(n, 2, sizeof(n[0]), fib_neighbour_cmp);
 	return fib_build(&in);
 }

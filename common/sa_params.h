@@ -77,6 +77,9 @@ struct spd_policy {
 	uint32_t id; /* 0..SPD_MAX_POLICIES-1 */
 	enum policy_action action;
 	struct selector sel; /* local = the side behind us */
+	/* PROTECT: the other gateway, or our own address towards it where that is not known: says
+	 * which port is outside. IP_NONE: unknown. */
+	struct ip_addr gateway;
 };
 
 #define SPD_MAX_POLICIES 16384

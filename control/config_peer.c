@@ -182,6 +182,7 @@ static void check_child_pairs(struct check *c, struct where w, const struct raw_
 				check_add_policy(c, w, full, POLICY_PROTECT, &child->sel);
 			if (!p)
 				return;
+			p->gateway = peer->remote.family != IP_NONE ? peer->remote : peer->local;
 			child->policy = p->id;
 			peer->n_children++;
 		}

@@ -72,6 +72,12 @@ const struct config_option config_options[] = {
 	  "encrypted, "
 	  "or refused with an ICMP message when they must not be.",
 	  "mtu: 9000" },
+	{ "ports[].source-check", "strict, loose or off", "strict", NULL,
+	  "Which clear packets come in, by their source: those to whose source a route leads back "
+	  "through this port (strict), or any route (loose). Own, loopback and multicast sources "
+	  "never do. With off a forged address from behind this gateway may come from outside and "
+	  "be encrypted for its sender.",
+	  "source-check: loose" },
 
 	{ .path = "routes[]", .meaning = "Where packets go that no port's network holds." },
 	{ "routes[].to", "network", NULL, NULL,

@@ -38,6 +38,7 @@ static const cyaml_schema_field_t port_fields[] = {
 	TEXT_NEEDED("device", struct raw_port, device),
 	LIST_NEEDED("addresses", struct raw_port, addresses, text_entry, 1024),
 	TEXT("mtu", struct raw_port, mtu),
+	TEXT("source-check", struct raw_port, source_check),
 	CYAML_FIELD_END,
 };
 

@@ -14,7 +14,7 @@ struct raw_system {
 };
 
 struct raw_port {
-	char *name, *device, *mtu;
+	char *name, *device, *mtu, *source_check;
 	char **addresses;
 	unsigned addresses_count;
 };

@@ -203,6 +203,7 @@ static void check_overlap(struct check *c, unsigned i)
 
 void check_ports(struct check *c)
 {
+	static const char *const source_words[] = { "strict", "loose", "off" };
 	const char *names[DP_MAX_PORTS];
 	struct dp_cfg *dp = &c->cfg->dp;
 	unsigned n = c->raw->ports_count;
@@ -217,12 +218,16 @@ void check_ports(struct check *c)
 		struct dp_port_cfg *port = &dp->ports[i];
 		struct where w = where_at("ports[%u]", i);
 		uint64_t mtu = 1500;
+		unsigned source = DP_SOURCE_STRICT;
 
 		names[i] = raw->name;
 		check_name(c, where_key(w, "name"), raw->name, port->name, sizeof(port->name));
 		check_device(c, where_key(w, "device"), raw->device, port);
 		check_number(c, where_key(w, "mtu"), raw->mtu, 576, 9600, &mtu);
 		port->mtu = (uint16_t)mtu;
+		check_word(c, where_key(w, "source-check"), raw->source_check, source_words, 3,
+			   &source);
+		port->source_check = (enum dp_source_check)source;
 		if (raw->addresses_count > DP_MAX_PORT_ADDR)
 			check_error(c, where_item(w, "addresses", DP_MAX_PORT_ADDR),
 				    "a port has at most %d addresses", DP_MAX_PORT_ADDR);

@@ -4,6 +4,7 @@
 #include <rte_prefetch.h>
 
 #include "lcore.h"
+#include "source.h"
 #include "spd.h"
 #include "wire.h"
 
@@ -126,6 +127,7 @@ static enum verdict ip4_classify(struct lcore *lc, struct rte_mbuf *pkt)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
 	enum drop_reason bad = header_check(lc, pkt, ip);
+	enum verdict verdict = V_TRANSIT;
 	uint32_t total, len;
 
 	if (unlikely(bad != DROP_COUNT))
@@ -135,8 +137,11 @@ static enum verdict ip4_classify(struct lcore *lc, struct rte_mbuf *pkt)
 	if (len > total && rte_pktmbuf_trim(pkt, (uint16_t)(len - total)))
 		return gone(lc, pkt, DROP_ip_malformed); /* more padding than a last segment */
 	if (local_set_has(&lc->local, load_be32(ip + IP4_DST)))
-		return local_classify(lc, pkt, ip);
-	return V_TRANSIT;
+		verdict = local_classify(lc, pkt, ip);
+	if ((verdict == V_TRANSIT || verdict == V_HOST) &&
+	    unlikely(!source_allowed(lc, pkt_meta(pkt)->port, ip)))
+		return gone(lc, pkt, DROP_source_check);
+	return verdict;
 }
 
 /* 1 = ours, 0 = a group's or everybody's, -1 = another station's. */

@@ -31,6 +31,7 @@ struct port {
 	uint16_t dev; /* DPDK port id */
 	uint16_t n_rxq, n_txq, mtu;
 	uint8_t mac[6];
+	enum dp_source_check source_check;
 	unsigned n_addrs;
 	uint32_t addr[DP_MAX_PORT_ADDR]; /* host order */
 	uint8_t len[DP_MAX_PORT_ADDR];

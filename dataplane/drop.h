@@ -44,12 +44,13 @@
 	X(punt_full, "punt ring full")                                                             \
 	X(punt_policed, "too many packets for the control thread")                                 \
 	X(tx_full, "transmit queue full")                                                          \
-	X(natt_malformed, "UDP 4500 datagram that is neither ESP, IKE nor a keepalive")     \
+	X(natt_malformed, "UDP 4500 datagram that is neither ESP, IKE nor a keepalive")            \
 	X(arp_malformed, "ARP packet malformed, or not of Ethernet and IPv4")                      \
 	X(ip6_extension, "IPv6 extension headers malformed, too many, or not all in sight")        \
 	X(ip6_routing, "IPv6 routing header that wants to steer the packet")                       \
 	X(ip6_multicast, "IPv6 multicast that nothing here listens for")                           \
-	X(nd_malformed, "Neighbour Discovery malformed, or not from the link (RFC 4861)")
+	X(nd_malformed, "Neighbour Discovery malformed, or not from the link (RFC 4861)")          \
+	X(source_check, "source address that does not route back through the port of arrival")
 
 enum drop_reason {
 #define X(name, text) DROP_##name,

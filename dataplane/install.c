@@ -256,6 +256,22 @@ bool dp_sa_stats(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir, struc
 
 /* ------------------------------------------------------------------------- policies --------- */
 
+/* Where the other gateways are: from there, what is protected must not come in the clear. */
+static uint32_t ports_outside(const struct dp *dp, const struct spd_policy *p, size_t n)
+{
+	const struct next_hop *hop;
+	uint32_t ports = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (p[i].action != POLICY_PROTECT || p[i].gateway.family != IP_V4)
+			continue;
+		hop = fib_lookup(dp->fib, ip_addr_to_v4(&p[i].gateway));
+		if (hop->kind >= HOP_CONNECTED || hop->kind == HOP_LOCAL)
+			ports |= 1u << hop->port;
+	}
+	return ports;
+}
+
 int dp_spd_set(struct dp *dp, const struct spd_policy *p, size_t n, char *why, size_t why_size)
 {
 	struct cmd cmd = { .op = CMD_SPD };
@@ -264,6 +280,7 @@ int dp_spd_set(struct dp *dp, const struct spd_policy *p, size_t n, char *why, s
 	if (!spd)
 		return -EINVAL;
 	spd->refs = dp->n_workers;
+	spd->outside = ports_outside(dp, p, n);
 	cmd.spd = dp->spd = spd;
 	command_send_all(dp, &cmd);
 	return 0;

@@ -41,6 +41,7 @@ struct lcore_port {
 	uint16_t tx_worker;
 	uint16_t mtu;	    /* bytes of IP */
 	uint8_t mac[6];
+	uint8_t source_check; /* enum dp_source_check */
 };
 
 /* The gateway's own IPv4 addresses: open addressing, at most half full. 0.0.0.0 is never one. */

@@ -77,6 +77,20 @@ discard:
 	return false;
 }
 
+/* In a hub the same packet can be one that is to be protected, on to another spoke, and one that had
+ * to come protected, from the first. From outside it must have come protected (RFC 4301 section
+ * 5.2); from inside it is one of our hosts'. */
+static bool forged_spoke(const struct lcore *lc, struct rte_mbuf *pkt)
+{
+	const struct pkt_meta *meta = pkt_meta(pkt);
+
+	if (meta->flags & (PKT_FROM_ESP | PKT_LOCAL_OUT) || !(lc->spd->outside >> meta->port & 1) ||
+	    lc->port[meta->port].source_check == DP_SOURCE_OFF)
+		return false;
+	return spd_must_be_protected(lc->spd, rte_pktmbuf_mtod(pkt, const uint8_t *),
+				     rte_pktmbuf_data_len(pkt));
+}
+
 /* Made here about a packet that came protected, whose bytes it quotes. */
 static bool answers_protected(struct rte_mbuf *pkt)
 {
@@ -106,7 +120,9 @@ uint16_t stage_spd(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct 
 		pkt = pkts[i];
 		if (match[i] && match[i] != SPD_UNKNOWN &&
 		    spd->rule[match[i] - 1].action == POLICY_PROTECT) {
-			if (protect(lc, pkt, spd->rule[match[i] - 1].id))
+			if (unlikely(spd->hub) && forged_spoke(lc, pkt))
+				pkt_drop(lc, pkt, DROP_spd_in_clear);
+			else if (protect(lc, pkt, spd->rule[match[i] - 1].id))
 				out[(*n_out)++] = pkt;
 			pkts[i] = NULL;
 		} else if (!(pkt_meta(pkt)->flags & (PKT_FROM_ESP | PKT_LOCAL_OUT))) {

@@ -44,6 +44,8 @@ struct spd {
 	 * do inner packets need the outbound look-up. */
 	bool hub;
 	bool has_ports;
+	/* Ports (1 << port) through which the protected packets of some policy leave. */
+	uint32_t outside;
 	struct rte_acl_ctx *acl;          /* NULL: few policies, look at rule[] */
 	struct rte_acl_ctx *acl_no_ports; /* the same with ports ignored; NULL without ports */
 	struct spd_rule rule[];

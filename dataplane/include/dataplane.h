@@ -24,12 +24,21 @@ enum dp_idle {
 	DP_IDLE_SLEEP, /* after many empty polls sleep some 50 us: for laboratories and demos */
 };
 
+/* Which clear packets a port takes in, by their source (RFC 3704). Addresses that nobody may send
+ * from, and our own, are dropped in any case. */
+enum dp_source_check {
+	DP_SOURCE_STRICT = 0, /* the route to the source leaves through this port */
+	DP_SOURCE_LOOSE,      /* there is a route to it */
+	DP_SOURCE_OFF,
+};
+
 struct dp_port_cfg {
 	char name[DP_NAME_LEN];	 /* for people and routes: "wan" */
 	char device[256];	 /* "0000:3b:00.0", or a vdev: "net_af_packet0,iface=veth0" */
 	struct ip_prefix addrs[DP_MAX_PORT_ADDR]; /* the host part is kept in addrs[].addr */
 	unsigned n_addrs;
 	uint16_t mtu;		 /* bytes of IP, 0 = 1500 */
+	enum dp_source_check source_check;
 };
 
 struct dp_route_cfg {

@@ -143,6 +143,7 @@ Test(config, good_file)
 	cr_expect_str_eq(cfg->dp.ports[0].device, "net_af_packet0,iface=w");
 	cr_expect_str_eq(ip_prefix_str(&cfg->dp.ports[1].addrs[0], buf, sizeof(buf)),
 			 "10.1.0.254/24");
+	cr_expect_eq(cfg->dp.ports[0].source_check, DP_SOURCE_STRICT);
 	cr_expect_eq(cfg->dp.n_workers, 1);
 	cr_expect_eq(cfg->dp.worker_cores[0], 1);
 	cr_expect_not(cfg->dp.hugepages);
@@ -218,6 +219,8 @@ Test(config, reload_notices_what_needs_a_restart)
 	} cases[] = {
 		{ "memory: 256M", "memory: 300M", "system" },
 		{ "iface=w", "iface=v", "ports" },
+		{ "[10.9.0.1/24]", "[10.9.0.1/24]\n    source-check: loose", "ports" },
+		{ "[10.9.0.1/24]", "[10.9.0.1/24]\n    source-check: strict", NULL },
 		{ "via: 10.9.0.254", "via: 10.9.0.253", "routes" },
 		{ "lifetime: 1h", "lifetime: 2h", NULL },
 	};

@@ -58,6 +58,8 @@ static const struct bad rows[] = {
 	{ "[10.1.0.254/24]", "[224.0.0.1/24]", 16, "cannot be an interface" },
 	{ "[10.1.0.254/24]", "[\"2001:db8::1/64\"]", 16, "does not carry IPv6" },
 	{ "[10.1.0.254/24]", "[10.1.0.254/24]\n    mtu: 20", 17, "mtu must be from 576" },
+	{ "[10.1.0.254/24]", "[10.1.0.254/24]\n    source-check: some", 17,
+	  "source-check must be strict, loose or off, not 'some'" },
 	{ "to: 0.0.0.0/0", "to: 10.3.0.1/24", 18, "did you mean 10.3.0.0/24?" },
 	{ "to: 0.0.0.0/0", "to: everywhere", 18, "is not a network" },
 	{ "via: 10.9.0.254", "via: 10.8.0.254", 19, "is not in a network of any port" },

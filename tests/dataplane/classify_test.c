@@ -253,6 +253,53 @@ Test(classify, martians)
 	expect_drop(ip_martian, classify_one(&p));
 }
 
+/* Who forges an inside address outside would have us encrypt for him. */
+Test(classify, source_routes_back_through_the_port)
+{
+	static const uint32_t outside[] = { 0x0a020009, 0x0a090002, 0x08080808 };
+	struct env_packet p = transit;
+
+	p.port = 0;
+	expect_drop(source_check, classify_one(&p));
+	p.dst = WAN_ADDR;
+	p.dport = 500;
+	expect_drop(source_check, classify_one(&p));
+	p.proto = PROTO_ESP; /* the SA knows its addresses */
+	cr_expect_eq(classify_one(&p), ESP);
+
+	for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+		p = transit;
+		p.src = outside[i];
+		expect_drop(source_check, classify_one(&p));
+		p.port = 0;
+		cr_expect_eq(classify_one(&p), TRANSIT);
+	}
+	p.src = 0x0a0100ff; /* the broadcast address of the other link */
+	p.port = 1;
+	expect_drop(source_check, classify_one(&p));
+}
+
+Test(classify, source_check_loose_and_off)
+{
+	struct fib_route inside = { 0x0a010000, 24, HOP_CONNECTED, 1, 0 };
+	struct fib_input in = { .route = &inside, .n_routes = 1 };
+	struct env_packet p = transit;
+
+	fib_free(lc->fib);
+	lc->fib = fib_build(&in);
+	cr_assert(lc->fib);
+	p.port = 0;
+	expect_drop(source_check, classify_one(&p));
+	lc->port[0].source_check = DP_SOURCE_LOOSE;
+	cr_expect_eq(classify_one(&p), TRANSIT);
+	p.src = 0x0a020009;
+	expect_drop(source_check, classify_one(&p));
+	lc->port[0].source_check = DP_SOURCE_OFF;
+	cr_expect_eq(classify_one(&p), TRANSIT);
+	p.src = WAN_ADDR;
+	expect_drop(ip_martian, classify_one(&p));
+}
+
 Test(classify, clones_are_copied_before_anybody_writes)
 {
 	struct rte_mbuf *pkt = env_frame(lc, &transit), *clone, *in;

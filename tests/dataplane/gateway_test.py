@@ -295,6 +295,23 @@ def refusals(lab):
     check([p.id for p in lab.lan.got if UDP in p] == [501], 'one of these packets reached the host: the first of the duplicates')
     check(not any(IP in p and p.proto != 50 for p in lab.wan.got), 'none of these left in the clear')
 
+def forged_sources(lab):
+    """An attacker outside with an inside address must not have his packets encrypted for him."""
+    lab.clear()
+    _, before, _ = lab.stats()
+    lab.wan.send(inner(2, 7))                              # inside address, from outside
+    lab.wan.send(IP(src='10.1.0.7', dst='10.9.0.1') / ICMP())
+    lab.lan.send(back(2, 8))                               # outside address, from inside
+    lab.lan.send(IP(src='8.8.8.8', dst='10.2.0.9') / UDP())
+    for src in ('127.0.0.1', '224.0.0.5', '255.255.255.255', '0.0.0.0', '10.9.0.1', '10.1.0.254'):
+        lab.lan.send(IP(src=src, dst='10.2.0.9') / UDP())
+    lab.rest(0.2)
+    _, after, _ = lab.stats()
+    for reason, n in (('source_check', 4), ('ip_martian', 6)):
+        got = after.get(reason, 0) - before.get(reason, 0)
+        check(got == n, 'forged sources: %s counted %d times, %d expected' % (reason, got, n))
+    check(not lab.wan.got and not lab.lan.got, 'and nothing of them went on, encrypted or clear')
+
 def bypass_and_sizes(lab):
     lab.clear()
     out = IP(src='10.1.0.7', dst='10.9.0.2', ttl=9) / UDP(sport=5, dport=6) / Raw(b'plain')
@@ -391,6 +408,7 @@ def run(workers):
             tunnel(lab, policy, policy == 4)
         through_the_tunnel_to_us(lab)
         refusals(lab)
+        forged_sources(lab)
         bypass_and_sizes(lab)
         removal(lab)
         many(lab)

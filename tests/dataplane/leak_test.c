@@ -499,6 +499,29 @@ Test(leak, what_waits_for_a_removed_pair_is_sent)
 	cr_expect_eq(lc->count.drop[DROP_spd_no_sa], 1, "or, without one, dropped");
 }
 
+Test(leak, ports_towards_other_gateways_are_outside)
+{
+	struct spd_policy p[] = {
+		env_policy(1, POLICY_BYPASS, "10.1.0.0/24", "10.9.0.0/24"),
+		env_policy(2, POLICY_PROTECT, "10.1.0.0/24", "10.2.0.0/24"),
+		env_policy(3, POLICY_PROTECT, "10.1.0.0/24", "10.3.0.0/24"),
+	};
+	char why[200];
+
+	p[0].gateway = ip_addr_v4(0x0a010007); /* a bypass has none */
+	cr_assert_eq(dp_spd_set(dp, p, 3, why, sizeof(why)), 0);
+	cr_expect_eq(dp->spd->outside, 0);
+	settle();
+	p[1].gateway = ip_addr_v4(0x0a090002);
+	cr_assert_eq(dp_spd_set(dp, p, 3, why, sizeof(why)), 0);
+	cr_expect_eq(dp->spd->outside, 1 << WAN);
+	settle();
+	p[2].gateway = ip_addr_v4(LAN_ADDR); /* anybody may call us there */
+	cr_assert_eq(dp_spd_set(dp, p, 3, why, sizeof(why)), 0);
+	cr_expect_eq(dp->spd->outside, 1 << WAN | 1 << LAN);
+	settle();
+}
+
 /* Outer fragments are for the peer to put together, and not every peer does. */
 Test(leak, too_large_is_cut_before_encryption)
 {

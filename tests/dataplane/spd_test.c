@@ -304,6 +304,34 @@ Test(spd, clear_packet_that_must_be_protected)
 	cr_expect_eq(env_drops(lc), 1);
 }
 
+/* A hub: what comes from spoke 2 for spoke 3 is protected on both ways. A clear packet with such
+ * addresses is forged when it comes from outside, and a host's when it comes from inside. */
+Test(spd, forged_packet_of_a_spoke_is_not_passed_on)
+{
+	struct spd_policy p[] = { env_policy(2, POLICY_PROTECT, "10.0.0.0/8", "10.2.0.0/24"),
+				  env_policy(3, POLICY_PROTECT, "10.0.0.0/8", "10.3.0.0/24") };
+	struct rte_mbuf *pkt;
+
+	env_policies(lc, p, 2);
+	lc->spd->outside = 1 << 1;
+	lc->policy_sa[3] = (struct policy_sa){ .slot = 3, .spi = pair_spi(0, 3), .owner = 0 };
+	lc->sa_out[3].spi = pair_spi(0, 3);
+
+	cr_expect_eq(spd_one(packet(THERE, 0x0a030009, 0)), 0);
+	cr_expect_eq(n_out, 0);
+	cr_expect_eq(lc->count.drop[DROP_spd_in_clear], 1);
+
+	for (unsigned i = 0; i < 4; i++) {
+		pkt = packet(i == 3 ? HERE : THERE, 0x0a030009, i == 0 ? PKT_FROM_ESP : 0);
+		lc->port[1].source_check = i == 1 ? DP_SOURCE_OFF : DP_SOURCE_STRICT;
+		lc->spd->outside = i == 2 ? 0 : 1 << 1;
+		spd_one(pkt);
+		cr_expect_eq(n_out, 1, "%u", i);
+		rte_pktmbuf_free_bulk(out, n_out);
+	}
+	cr_expect_eq(env_drops(lc), 1);
+}
+
 Test(spd, decrypted_packets_need_no_bypass_but_may_need_another_sa)
 {
 	struct rte_mbuf *pkt = packet(THERE, HERE, PKT_FROM_ESP);
