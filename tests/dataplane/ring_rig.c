@@ -144,6 +144,7 @@ void rig_start(const struct rig_cfg *r, unsigned policies)
 	}
 	arp_in(WAN, 0x0a090002, 0x0a090001);
 	arp_in(LAN, 0x0a010001, 0x0a0100fe);
+	arp_in(LAN, 0x0a010007, 0x0a0100fe);
 	policies_set(policies);
 	rig_poll_for(0.3);
 }
@@ -236,8 +237,11 @@ static unsigned flow_turn(struct flow *f, unsigned queue)
 		f->by_owner[owner]++;
 		rig_turn(pkt);
 		f->esp++;
-		rig_frame_in(WAN, f->to_owner ? owner : (unsigned)(f->esp / 3 % workers), pkt,
-			     false);
+		rig_frame_in(WAN,
+			     f->to_owner ? owner :
+			     f->swap	 ? !owner :
+					   (unsigned)(f->esp / 3 % workers),
+			     pkt, false);
 	} else {
 		f->other++;
 		rte_pktmbuf_free(pkt);
@@ -283,13 +287,16 @@ static void flow_begin(struct flow *f)
 {
 	uint32_t n = (uint32_t)f->sent++;
 	uint16_t id = (uint16_t)(1 + n % 60000); /* 0: a free place */
-	struct rte_mbuf *pkt = rig_clear(n, n / workers % f->policies, n % 1300);
+	unsigned queue = n % workers;
+	uint32_t policy = f->policies == workers ? (f->swap ? !queue : queue) :
+						   n / workers % f->policies;
+	struct rte_mbuf *pkt = rig_clear(n, policy, n % 1300);
 	uint8_t *ip = rte_pktmbuf_mtod(pkt, uint8_t *);
 
 	store_be16(ip + IP4_ID, id);
 	ip4_sum_set(ip);
 	f->on_way[place_of(f, 0)] = id;
-	rig_frame_in(LAN, n % workers, pkt, false);
+	rig_frame_in(LAN, queue, pkt, false);
 }
 
 /* A turnover is asked for (1), begins (2) and is over (0) when no old packet is left. */

@@ -38,8 +38,8 @@ struct rig_cfg {
 };
 
 /* wan is 10.9.0.1/24 with the peer 10.9.0.2, lan 10.1.0.254/24 with the next hop of 10.2.0.0/16; both
- * neighbours are known when it returns. Every packet from 10.1/16 to 10.2.0.i (i below policies) is
- * for policy i. */
+ * neighbours, and the host 10.1.0.7, are known when it returns. Every packet from 10.1/16 to 10.2.0.i
+ * (i below policies) is for policy i. */
 void rig_start(const struct rig_cfg *cfg, unsigned policies);
 void rig_stop(void);
 
@@ -77,6 +77,7 @@ void rig_turn(struct rte_mbuf *frame);
 struct flow {
 	unsigned policies;
 	bool to_owner; /* ESP comes back on the queue of its SA's owner, as with RSS by SPI */
+	bool swap;     /* with two workers and a pair for each: everything on the other's queue */
 	int stop;
 	pthread_t thread;
 	uint64_t sent, esp, back, other;
