@@ -2,10 +2,12 @@
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
+#include <rte_launch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "calibrate.h"
 #include "crypto.h"
 #include "wire.h"
 
@@ -13,24 +15,25 @@
 static void source(struct rig *rig, enum sa_dir dir, struct rte_mbuf **pkts, unsigned first)
 {
 	if (dir == SA_OUT)
-		rig_source_clear(rig, pkts, first);
+		traffic_clear(rig, pkts, first);
 	else
-		rig_source_esp(rig, pkts, first);
+		traffic_esp(rig, pkts, first);
 }
 
-/* ticks: one sum for each stage. Returns their total. */
+/* ticks: one sum for each stage, or NULL. Returns their total. */
 static uint64_t time_whole(struct rig *rig, enum sa_dir dir, unsigned packets, uint64_t *ticks)
 {
 	struct lcore *lc = rig->gw[dir];
 	uint64_t sum = 0;
 
-	memset(ticks, 0, RIG_STAGES * sizeof(*ticks));
+	if (ticks)
+		memset(ticks, 0, RIG_STAGES * sizeof(*ticks));
 	for (unsigned i = 0; i < packets; i += RIG_BURST) {
 		struct rte_mbuf *pkts[RIG_BURST];
 		uint64_t start;
 
-		if (dir == SA_IN && i % RIG_FRAMES == 0)
-			rig_replay_reset(rig);
+		if (dir == SA_IN && i % rig->n_frames == 0)
+			traffic_replay_reset(rig);
 		source(rig, dir, pkts, i);
 		lc->now_tsc = rte_rdtsc();
 		if (dir == SA_OUT)
@@ -40,9 +43,10 @@ static uint64_t time_whole(struct rig *rig, enum sa_dir dir, unsigned packets, u
 		/* a full buffer was sent by the last stage; what is left goes now */
 		start = rte_rdtsc();
 		lcore_flush(lc);
-		ticks[RIG_FORWARD] += rte_rdtsc() - start;
+		if (ticks)
+			ticks[RIG_FORWARD] += rte_rdtsc() - start;
 	}
-	for (unsigned i = 0; i < RIG_STAGES; i++)
+	for (unsigned i = 0; ticks && i < RIG_STAGES; i++)
 		sum += ticks[i];
 	return sum;
 }
@@ -63,31 +67,59 @@ static uint64_t time_sink(struct rig *rig, enum sa_dir dir, unsigned packets)
 	return sum;
 }
 
-static void crypto_gcm(struct lcore *lc, enum sa_dir dir, struct sa *const *sas, uint8_t *const *esp,
-		       uint32_t clen)
+/* What the cryptography alone is given: the SAs, buffers and lengths of one burst. */
+struct crypto_burst {
+	struct sa *sa[RIG_BURST];
+	uint8_t *esp[RIG_BURST];
+	uint32_t clen[RIG_BURST];
+};
+
+static void crypto_gcm(struct lcore *lc, enum sa_dir dir, const struct crypto_burst *b)
 {
 	struct gcm_context_data ctx;
 	uint8_t nonce[12] = { 1, 2, 3, 4 }, tag[16];
 
 	for (unsigned i = 0; i < RIG_BURST; i++) {
-		uint8_t *data = esp[i] + 16;
+		uint8_t *esp = b->esp[i], *data = esp + 16;
+		uint32_t clen = b->clen[i];
 
-		memcpy(nonce + 4, esp[i] + 8, 8);
+		memcpy(nonce + 4, esp + 8, 8);
 		if (dir == SA_OUT)
-			crypto_gcm_encrypt(lc->mb, sas[i], &ctx, data, clen, nonce, esp[i], 8, data + clen);
+			crypto_gcm_encrypt(lc->mb, b->sa[i], &ctx, data, clen, nonce, esp, 8,
+					   data + clen);
 		else
-			crypto_gcm_decrypt(lc->mb, sas[i], &ctx, data, clen, nonce, esp[i], 8, tag);
+			crypto_gcm_decrypt(lc->mb, b->sa[i], &ctx, data, clen, nonce, esp, 8, tag);
 	}
 }
 
-static void crypto_chain(struct lcore *lc, struct sa *const *sas, uint8_t *const *esp, uint32_t len)
+static void crypto_chain(struct lcore *lc, const struct crypto_burst *b)
 {
-	static struct crypto_op op[RIG_BURST];
-	static uint8_t tag[RIG_BURST][CRYPTO_TAG_MAX];
+	struct crypto_op op[RIG_BURST];
+	uint8_t tag[RIG_BURST][CRYPTO_TAG_MAX];
 
 	for (unsigned i = 0; i < RIG_BURST; i++)
-		op[i] = (struct crypto_op){ .sa = sas[i], .esp = esp[i], .esp_len = len, .tag = tag[i] };
+		op[i] = (struct crypto_op){ .sa = b->sa[i],
+					    .esp = b->esp[i],
+					    .esp_len = 8u + b->sa[i]->iv_len + b->clen[i],
+					    .tag = tag[i] };
 	crypto_chain_run(lc->mb, op, RIG_BURST);
+}
+
+static void crypto_prepare(struct rig *rig, enum sa_dir dir, unsigned first, struct rte_mbuf **pkts,
+			   struct crypto_burst *b)
+{
+	struct lcore *lc = rig->gw[dir];
+
+	for (unsigned k = 0; k < RIG_BURST; k++) {
+		uint32_t slot = traffic_sa(rig, first + k);
+		struct sa *sa = dir == SA_OUT ? lc->sa_out[slot].sa : lc->sa_in[slot].sa;
+
+		b->sa[k] = sa;
+		b->esp[k] = rte_pktmbuf_mtod_offset(pkts[k], uint8_t *, ETH_LEN);
+		b->esp[k] += dir == SA_OUT ? -8 - sa->iv_len : 20;
+		b->clen[k] =
+			(traffic_size(rig, first + k) + 2u + sa->pad_to - 1) & ~(sa->pad_to - 1u);
+	}
 }
 
 /* The same calls on the same buffers at the same offsets, and nothing else. */
@@ -98,29 +130,64 @@ static uint64_t time_crypto(struct rig *rig, enum sa_dir dir, unsigned packets)
 
 	for (unsigned i = 0; i < packets; i += RIG_BURST) {
 		struct rte_mbuf *pkts[RIG_BURST];
-		uint8_t *esp[RIG_BURST];
-		struct sa *sas[RIG_BURST];
-		uint32_t clen;
+		struct crypto_burst b;
 		uint64_t start;
 
 		source(rig, dir, pkts, i);
-		for (unsigned k = 0; k < RIG_BURST; k++) {
-			uint16_t slot = rig->order[(i + k) % RIG_FRAMES];
-
-			sas[k] = dir == SA_OUT ? lc->sa_out[slot].sa : lc->sa_in[slot].sa;
-			esp[k] = rte_pktmbuf_mtod_offset(pkts[k], uint8_t *, ETH_LEN);
-			esp[k] += dir == SA_OUT ? -8 - sas[k]->iv_len : 20;
-		}
-		clen = (rig->size + 2u + sas[0]->pad_to - 1) & ~(sas[0]->pad_to - 1u);
+		crypto_prepare(rig, dir, i, pkts, &b);
 		start = rte_rdtsc();
-		if (sas[0]->crypto < SA_CHAIN)
-			crypto_gcm(lc, dir, sas, esp, clen);
+		if (b.sa[0]->crypto < SA_CHAIN)
+			crypto_gcm(lc, dir, &b);
 		else
-			crypto_chain(lc, sas, esp, 8u + sas[0]->iv_len + clen);
+			crypto_chain(lc, &b);
 		sum += rte_rdtsc() - start;
 		rte_pktmbuf_free_bulk(pkts, RIG_BURST);
 	}
 	return sum;
+}
+
+/* ------------------------------------------------------------------------- repetitions ------ */
+
+/* One repetition on one lcore. */
+struct turn {
+	struct rig *rig;
+	enum sa_dir dir;
+	unsigned packets, of; /* of: how many lcores take part */
+	unsigned *present;    /* barrier */
+	uint64_t whole, crypto, sink, ticks[RIG_STAGES];
+};
+
+/* Waits until all are here. */
+static void meet(struct turn *t)
+{
+	__atomic_add_fetch(t->present, 1, __ATOMIC_ACQ_REL);
+	while (__atomic_load_n(t->present, __ATOMIC_ACQUIRE) % t->of)
+		rte_pause();
+}
+
+static int turn_run(void *arg)
+{
+	struct turn *t = arg;
+
+	meet(t);
+	t->whole = time_whole(t->rig, t->dir, t->packets, t->ticks);
+	return 0;
+}
+
+static void together(struct rig *rigs, struct turn *turn, unsigned lcores)
+{
+	unsigned present = 0;
+
+	for (unsigned i = 0; i < lcores; i++) {
+		turn[i].rig = &rigs[i];
+		turn[i].of = lcores;
+		turn[i].present = &present;
+	}
+	if (lcores > 1)
+		rte_eal_remote_launch(turn_run, &turn[1], 1);
+	turn_run(&turn[0]);
+	if (lcores > 1)
+		rte_eal_wait_lcore(1);
 }
 
 static int double_cmp(const void *a, const void *b)
@@ -136,94 +203,90 @@ static struct stat stat_of(double *v, unsigned n)
 	return (struct stat){ .median = v[n / 2], .low = v[n / 4], .high = v[n - 1 - n / 4] };
 }
 
-int measure(struct rig *rig, enum sa_dir dir, unsigned reps, unsigned packets, struct result *out)
+static double average_bytes(const struct rig *rig)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < 12; i++)
+		sum += traffic_size(rig, i);
+	return sum / 12.0;
+}
+
+static uint64_t drops(const struct rig *rigs, unsigned lcores, enum sa_dir dir)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < lcores; i++)
+		sum += rig_drops(rigs[i].gw[dir]);
+	return sum;
+}
+
+int measure(struct rig *rigs, unsigned lcores, enum sa_dir dir, unsigned reps, unsigned packets,
+	    struct result *out)
 {
 	static double gross[MEASURE_MAX_REPS], sink[MEASURE_MAX_REPS], crypto[MEASURE_MAX_REPS];
-	static double stage[RIG_STAGES][MEASURE_MAX_REPS];
-	uint64_t before = rig_drops(rig->gw[dir]), ticks[RIG_STAGES];
-	double ns;
+	static double stage[RIG_STAGES][MEASURE_MAX_REPS], scale[MEASURE_MAX_REPS];
+	uint64_t before = drops(rigs, lcores, dir);
+	unsigned done = 0, tries = 0;
 
 	packets = (packets + RIG_BURST - 1) / RIG_BURST * RIG_BURST;
-	ns = 1e9 / (double)rte_get_tsc_hz() / packets;
-	time_whole(rig, dir, packets / RIG_BURST / 8 * RIG_BURST, ticks); /* warm up */
-	for (unsigned r = 0; r < reps; r++) {
-		gross[r] = (double)time_whole(rig, dir, packets, ticks) * ns;
+	double ns = 1e9 / (double)rte_get_tsc_hz() / packets;
+	struct turn turn[RIG_MAX_LCORES], alone;
+
+	for (unsigned i = 0; i < lcores; i++)
+		turn[i] = (struct turn){ .dir = dir, .packets = packets };
+	for (unsigned i = 0; i < lcores; i++)
+		time_whole(&rigs[i], dir, packets / RIG_BURST / 8 * RIG_BURST,
+			   turn[i].ticks); /* warm up */
+	while (done < reps) {
+		bool quiet = calibrate_quiet();
+
+		alone = (struct turn){ .dir = dir, .packets = packets };
+		if (lcores > 1)
+			together(rigs, &alone, 1);
+		together(rigs, turn, lcores);
+		crypto[done] = (double)time_crypto(rigs, dir, packets) * ns;
+		sink[done] = (double)time_sink(rigs, dir, packets) * ns;
+		quiet &= calibrate_quiet();
+		if (!quiet && tries++ < 2 * reps)
+			continue; /* not more than thrice as long: on a machine that is never quiet
+				     it ends too */
+		gross[done] = (double)turn[0].whole * ns;
 		for (unsigned i = 0; i < RIG_STAGES; i++)
-			stage[i][r] = (double)ticks[i] * ns;
-		crypto[r] = (double)time_crypto(rig, dir, packets) * ns;
-		sink[r] = (double)time_sink(rig, dir, packets) * ns;
+			stage[i][done] = (double)turn[0].ticks[i] * ns;
+		scale[done] = 1;
+		if (lcores > 1)
+			scale[done] = (double)alone.whole *
+				      (1.0 / (double)turn[0].whole + 1.0 / (double)turn[1].whole);
+		done++;
 	}
 	*out = (struct result){
 		.dir = dir,
-		.alg = rig->alg,
-		.n_sas = rig->n_sas,
-		.size = rig->size,
+		.what = rigs->now,
+		.lcores = lcores,
+		.bytes = average_bytes(rigs),
 		.gross = stat_of(gross, reps),
 		.sink = stat_of(sink, reps),
 		.crypto = stat_of(crypto, reps),
+		.scale = stat_of(scale, reps),
+		.disturbed = tries,
 	};
 	for (unsigned i = 0; i < RIG_STAGES; i++)
 		out->stage[i] = stat_of(stage[i], reps);
-	out->net = out->gross.median - out->sink.median;
+	out->net = (out->gross.median - out->sink.median) / lcores;
+	if (drops(rigs, lcores, dir) == before)
+		return 0;
+	rig_drops_print(rigs->gw[dir]);
+	return -1;
+}
+
+int measure_once(struct rig *rig, enum sa_dir dir, unsigned packets)
+{
+	uint64_t before = rig_drops(rig->gw[dir]);
+
+	time_whole(rig, dir, packets, NULL);
 	if (rig_drops(rig->gw[dir]) == before)
 		return 0;
 	rig_drops_print(rig->gw[dir]);
 	return -1;
-}
-
-/* ------------------------------------------------------------------------- verify ----------- */
-
-/* Moves what waits in a transmit buffer into pkts, as if it came in on port 0. */
-static uint16_t take(struct tx_buffer *tx, struct rte_mbuf **pkts)
-{
-	uint16_t n = tx->n;
-
-	memcpy(pkts, tx->pkt, n * sizeof(*pkts));
-	for (uint16_t i = 0; i < n; i++)
-		*pkt_meta(pkts[i]) = (struct pkt_meta){ 0 };
-	tx->n = 0;
-	return n;
-}
-
-static bool same(const struct rig *rig, unsigned i, const struct rte_mbuf *pkt)
-{
-	uint8_t want[2048];
-	const uint8_t *ip = rte_pktmbuf_mtod_offset(pkt, const uint8_t *, ETH_LEN);
-
-	rig_inner(rig, i, want);
-	/* one TTL at each gateway */
-	ip4_ttl_decrement(want);
-	ip4_ttl_decrement(want);
-	return pkt->pkt_len == (uint32_t)ETH_LEN + rig->size && memcmp(ip, want, rig->size) == 0;
-}
-
-int verify(struct rig *rig, unsigned n)
-{
-	const unsigned half = RIG_BURST / 2; /* less than a full buffer: it is not sent on */
-
-	/* SA_IN has not seen the numbers of the frames that rig_setup() made: they are simply older */
-	for (unsigned i = 0; i < n; i += half) {
-		struct rte_mbuf *pkts[RIG_BURST];
-		uint16_t got;
-
-		rig_source_clear(rig, pkts, i);
-		rte_pktmbuf_free_bulk(pkts + half, half);
-		for (unsigned k = 0; k < half; k++)
-			rig_inner(rig, i + k, rte_pktmbuf_mtod_offset(pkts[k], uint8_t *, ETH_LEN));
-		rig_way_out(rig->gw[SA_OUT], pkts, (uint16_t)half, NULL);
-		got = take(&rig->gw[SA_OUT]->tx[0], pkts);
-		rig_way_in(rig->gw[SA_IN], pkts, got, NULL);
-		got = take(&rig->gw[SA_IN]->tx[1], pkts);
-		for (unsigned k = 0; k < half; k++) {
-			if (k < got && same(rig, i + k, pkts[k]))
-				continue;
-			fprintf(stderr, "bench: packet %u came back %s\n", i + k,
-				k < got ? "different" : "not at all");
-			rig_drops_print(rig->gw[SA_OUT]);
-			rig_drops_print(rig->gw[SA_IN]);
-			return -1;
-		}
-		rte_pktmbuf_free_bulk(pkts, got);
-	}
-	return 0;
 }

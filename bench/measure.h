@@ -7,23 +7,31 @@
 #define MEASURE_MAX_REPS 1024
 
 struct stat {
-	double median, low, high; /* ns a packet; low and high: quartiles */
+	double median, low, high; /* low and high: quartiles */
 };
 
 struct result {
 	enum sa_dir dir;
-	const struct rig_alg *alg;
-	unsigned n_sas;
-	uint16_t size;
-	struct stat gross;  /* classify to transmit, with the sink */
-	struct stat sink;   /* transmitting to net_null and freeing, alone */
-	struct stat crypto; /* IPsec-MB alone on the same buffers */
-	double net;	    /* gross - sink, medians */
+	struct rig_case what;
+	unsigned lcores;
+	double bytes; /* of an inner packet, on average */
+	/* ns a packet of one lcore; with two lcores: of the first, while the other does the same */
+	struct stat gross;             /* classify to transmit, with the sink */
+	struct stat sink;              /* transmitting to net_null and freeing, alone */
+	struct stat crypto;            /* IPsec-MB alone on the same buffers */
 	struct stat stage[RIG_STAGES]; /* parts of gross; the last holds the sink */
+	double net;         /* gross - sink, medians; with two lcores: of both together */
+	struct stat scale;  /* two lcores: packets of both against those of one alone, in turns */
+	unsigned disturbed; /* repetitions that were thrown away: somebody else had the core */
 };
 
-/* reps repetitions of at least `packets` packets each. 0, or -1 when packets were dropped. */
-int measure(struct rig *rig, enum sa_dir dir, unsigned reps, unsigned packets, struct result *out);
+/* reps repetitions of at least `packets` packets each, on one rig, or on two at once (the second on
+ * EAL lcore 1). 0, or -1 when packets were dropped. */
+int measure(struct rig *rigs, unsigned lcores, enum sa_dir dir, unsigned reps, unsigned packets,
+	    struct result *out);
+
+/* One pass without a clock, for counting instructions. 0, or -1 when packets were dropped. */
+int measure_once(struct rig *rig, enum sa_dir dir, unsigned packets);
 
 /* Sends n packets out and back in and compares each with what was sent. 0 or -1. */
 int verify(struct rig *rig, unsigned n);

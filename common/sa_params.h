@@ -82,6 +82,6 @@ struct spd_policy {
 	struct ip_addr gateway;
 };
 
-#define SPD_MAX_POLICIES 16384
+#define SPD_MAX_POLICIES 131072
 
 #endif
