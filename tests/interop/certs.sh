@@ -10,6 +10,7 @@
 FLAVOUR=libipsec
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/strongswan.sh"
+. "$(dirname "$0")/site.sh"
 
 CHILDREN="net 1 aes128gcm16"
 
@@ -131,11 +132,6 @@ clean_slate() {
 	until_true 5 no_sas
 }
 
-no_sas() {
-	[ -z "$(swan peer --list-sas)" ] &&
-		[ "$(shrikectl gw stats --json | jq '[.main_mode_sas[], .quick_mode_sas[] | select(.state != "closing")] | length')" = 0 ]
-}
-
 negotiate() {
 	if [ "$1" = initiator ]; then
 		timeout 10 "$SHRIKECTL" -s "$STATE/gw/control.sock" up gw-b/net >"$STATE/why" 2>&1
@@ -154,7 +150,7 @@ accepted() {
 		clean_slate
 		negotiate $role
 		if ! ping_one 10.1.1.1 10.2.1.1; then
-			fail "$name no ping: $(tail -n 1 "$STATE/why"); $(shrikectl gw why gw-b | tail -n 3 | tr '\n' ' ')"
+			fail "$name no ping: $(reason)"
 		elif ! why_says "the certificate .* and its signature are good"; then
 			fail "$name no certificate was checked"
 		else

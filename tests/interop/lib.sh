@@ -198,44 +198,45 @@ ports:
 C
 }
 
-# shrike_conf NAME: site 1 with peer gw-b; children on standard input, one a line: NAME K ESP_PROPOSAL.
-# Environment: SHRIKE_IKE (phase 1 proposal), SHRIKE_PSK, ENCAP (auto or force), SHRIKE_REMOTE (10.9.0.2).
+# shrike_conf NAME: site 1 with peer gw-b; children on standard input, one a line: NAME K ESP_PROPOSAL
+# [OPTION=VALUE...]. An option without blanks, in the words of the configuration, replaces the line that is there.
+# Environment: SHRIKE_IKE (phase 1 proposals), SHRIKE_PSK, ENCAP (auto or force), SHRIKE_LOCAL (10.9.0.1),
+# SHRIKE_REMOTE (10.9.0.2), SHRIKE_ID, SHRIKE_PEER_ID, SHRIKE_PEER (more lines for the peer).
 shrike_conf() {
-	local dir=$STATE/$1 name k esp
+	local dir=$STATE/$1 name k esp options
 	mkdir -p "$dir"
 	(umask 077 && printf '%s' "${SHRIKE_PSK:-$PSK_TEXT}" >"$dir/site-b.psk")
 	{
-		shrike_system "$1" 10.9.0.1 10.1.0.254
+		shrike_system "$1" "${SHRIKE_LOCAL:-10.9.0.1}" 10.1.0.254
 		cat <<C
 routes:
   - to: 10.1.0.0/16
     via: 10.1.0.1
   - to: 0.0.0.0/0
-    via: 10.9.0.2
+    via: ${SHRIKE_GATEWAY:-10.9.0.2}
 secrets:
   - name: site-b
     file: site-b.psk
 peers:
   - name: gw-b
-    local: 10.9.0.1
+    local: ${SHRIKE_LOCAL:-10.9.0.1}
     remote: ${SHRIKE_REMOTE:-10.9.0.2}
-    local-id: gwa
-    remote-id: gwb
+    local-id: "${SHRIKE_ID:-gwa}"
+    remote-id: "${SHRIKE_PEER_ID:-gwb}"
     secret: site-b
     proposals: [${SHRIKE_IKE:-aes256-sha256-modp2048}]
     encapsulation: ${ENCAP:-auto}
-    dpd: 0
     retries: 3
-    children:
 C
-		while read -r name k esp _; do
-			cat <<C
-      - name: $name
-        local: [10.1.$k.0/24]
-        remote: [10.2.$k.0/24]
-        proposals: [$esp]
-        start: passive
-C
+		[[ ${SHRIKE_PEER:-} == *dpd:* ]] || echo "    dpd: 0"
+		[ -z "${SHRIKE_PEER:-}" ] || sed 's/^/    /' <<<"$SHRIKE_PEER"
+		echo "    children:"
+		while read -r name k esp options; do
+			printf '      - name: %s\n' "$name"
+			# shellcheck disable=SC2086
+			printf '%s\n' "local=[10.1.$k.0/24]" "remote=[10.2.$k.0/24]" "proposals=[$esp]" start=passive $options |
+				awk '{ i = index($0, "="); key = substr($0, 1, i - 1); if (!(key in v)) order[++n] = key
+					v[key] = substr($0, i + 1) } END { for (i = 1; i <= n; i++) print "        " order[i] ": " v[order[i]] }'
 		done
 	} >"$dir/shrike.yaml"
 }

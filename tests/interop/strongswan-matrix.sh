@@ -2,13 +2,13 @@
 # shrike and strongSwan, each as initiator and as responder. Argument: libipsec (ESP in UDP) or uml (plain ESP).
 #
 #   matrix     every ESP algorithm, with and without PFS: negotiate, ping, 50 MB of TCP with a checksum
-#   phase 1    other ciphers, hashes and groups
 #   rekey      either side replaces the keys of either phase while pings pass: none may be lost
 #   secret     a wrong pre-shared key fails on both sides, and shrike says why
 #   tshark     what shrike sent decodes without a malformed payload, also inside the encryption
 FLAVOUR=${1:-libipsec}
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/strongswan.sh"
+. "$(dirname "$0")/site.sh"
 
 MEGABYTES=${MEGABYTES:-50}
 CHILDREN="gcm128 1 aes128gcm16
@@ -17,18 +17,6 @@ cbc-sha1 3 aes128-sha1
 cbc-sha256 4 aes256-sha256
 gcm128-pfs 5 aes128gcm16-modp2048
 cbc-sha256-pfs 6 aes256-sha256-modp2048"
-
-# The peer's DELETE ends what stands between both, so that the next negotiation starts from nothing.
-# ("shrikectl down" would also keep shrike from answering.)
-clean_slate() {
-	swan peer --terminate --ike t --timeout 5 >/dev/null 2>&1
-	until_true 5 no_sas || echo "SAs are left: $(swan peer --list-sas; shrikectl gw sa)" >&2
-}
-
-no_sas() {
-	[ -z "$(swan peer --list-sas)" ] &&
-		[ "$(shrikectl gw stats --json | jq '[.main_mode_sas[], .quick_mode_sas[] | select(.state != "closing")] | length')" = 0 ]
-}
 
 # Inbound and outbound SPI of the peer's youngest SA pair for gcm128, and the cookies of its ISAKMP SA.
 child_spis() {
@@ -43,26 +31,11 @@ peer_cookies() {
 		END { print cookies }'
 }
 
-# start_child ROLE CHILD: negotiates; leaves the reason of a failure in $STATE/why
-start_child() {
-	if [ "$1" = initiator ]; then
-		shrikectl gw up "gw-b/$2" >"$STATE/why" 2>&1 || return 1
-		until_true 10 child_installed "$2" && return
-		echo "strongSwan has no SA for $2; $(shrikectl gw status | tail -n 1)" >>"$STATE/why"
-		return 1
-	fi
-	swan peer --initiate --child "$2" --timeout 10 >"$STATE/why" 2>&1
-}
-
-child_installed() {
-	swan peer --list-sas --child "$1" | grep -q INSTALLED
-}
-
 # matrix ROLE CHILD K
 matrix() {
 	local name=$FLAVOUR/$1/$2 result put get
 	if ! start_child "$1" "$2"; then
-		fail "$name not negotiated: $(tail -n 1 "$STATE/why")"
+		fail "$name not negotiated: $(reason)"
 		return
 	fi
 	if ! ping_one "10.1.$3.1" "10.2.$3.1"; then
@@ -92,7 +65,7 @@ rekey() {
 	after=$($state)
 	ping_wait
 	if [ -z "$after" ] || [ "$before" = "$after" ]; then
-		fail "$name nothing was replaced ($before): $(tail -n 1 "$STATE/why")"
+		fail "$name nothing was replaced ($before): $(reason)"
 	elif [ "$PING_LOST" != 0 ]; then
 		fail "$name $PING_LOST of $PING_SENT pings lost"
 	else
@@ -109,7 +82,7 @@ rekey_newest() {
 rekey_all() {
 	clean_slate
 	if ! start_child initiator gcm128 || ! ping_one 10.1.1.1 10.2.1.1; then
-		fail "$FLAVOUR/rekey not negotiated: $(tail -n 1 "$STATE/why")"
+		fail "$FLAVOUR/rekey not negotiated: $(reason)"
 		return
 	fi
 	rekey child-by-shrike child_spis shrikectl gw rekey gw-b/gcm128
@@ -117,20 +90,6 @@ rekey_all() {
 	rekey phase1-by-shrike peer_cookies shrikectl gw rekey gw-b
 	rekey phase1-by-strongswan peer_cookies rekey_newest
 	rekey child-by-shrike-after-phase1 child_spis shrikectl gw rekey gw-b/gcm128
-}
-
-# Other phase 1 proposals: both are restarted with them.
-phase1() {
-	local ike=$1 name=$FLAVOUR/phase1/$1 role
-	restart_both "$ike" "$PSK_TEXT" || { fail "$name no start"; return; }
-	for role in initiator responder; do
-		clean_slate
-		if start_child $role gcm128 && ping_one 10.1.1.1 10.2.1.1; then
-			pass "$name/$role ping"
-		else
-			fail "$name/$role $(tail -n 1 "$STATE/why")"
-		fi
-	done
 }
 
 # restart_both IKE_PROPOSAL SHRIKE_SECRET: strongSwan only reloads, it keeps its own secret
@@ -238,11 +197,6 @@ shrike_up gw s || { fail "$FLAVOUR shrike does not start"; exit 1; }
 done
 rekey_all
 decode
-if [ "$FLAVOUR" = libipsec ]; then
-	phase1 aes128-sha1-modp3072
-	phase1 aes256-sha512-ecp256
-	phase1 3des-sha384-modp2048
-fi
 wrong_secret
 shrike_alive gw || fail "$FLAVOUR shrike is gone"
 exit 0

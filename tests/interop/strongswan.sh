@@ -26,20 +26,22 @@ swan_missing() {
 
 # swan_conf N SITE: writes the configuration of site 1 (10.9.0.1, gwa) or 2 (10.9.0.2, gwb); children on
 # standard input, one a line: NAME K ESP_PROPOSAL [OPTION=VALUE...].
-# Environment: SWAN_IKE (phase 1 proposals), SWAN_PSK, SWAN_EXTRA (lines for the connection).
+# Environment: SWAN_IKE (phase 1 proposals), SWAN_PSK, SWAN_EXTRA (lines for the connection), SWAN_ID, SWAN_PEER_ID,
+# SWAN_LOCAL, SWAN_REMOTE (addresses), SWAN_ENCAP (yes: as if behind a NAT), SWAN_CHARON (lines for charon).
 swan_conf() {
-	local n=$1 site=$2 other me them dir=$STATE/$1 name k esp options o kernel
+	local n=$1 site=$2 other me them encap=no dir=$STATE/$1 name k esp options o kernel
 	other=$((3 - site))
 	me=gwa them=gwb
 	[ "$site" = 2 ] && me=gwb them=gwa
 	mkdir -p "$dir/swanctl"/{conf.d,x509,x509ca,private,rsa,ecdsa,pkcs8,pkcs12,pubkey,x509crl,x509aa,x509ac,x509ocsp,bliss}
 	kernel=kernel-netlink
-	[ "$FLAVOUR" = libipsec ] && kernel="kernel-libipsec kernel-netlink"
+	[ "$FLAVOUR" = libipsec ] && kernel="kernel-libipsec kernel-netlink" encap=yes
 	cat >"$dir/strongswan.conf" <<C
 charon-systemd {
   load = $SWAN_PLUGINS $kernel socket-default vici updown
   retransmit_tries = 3
   retransmit_timeout = 2
+  ${SWAN_CHARON:-}
   plugins {
     vici {
       socket = unix://$(swan_socket "$n")
@@ -64,18 +66,18 @@ C
 connections {
   t {
     version = 1
-    local_addrs = 10.9.0.$site
-    remote_addrs = 10.9.0.$other
+    local_addrs = ${SWAN_LOCAL:-10.9.0.$site}
+    remote_addrs = ${SWAN_REMOTE:-10.9.0.$other}
     proposals = $SWAN_IKE
-    encap = $([ "$FLAVOUR" = libipsec ] && echo yes || echo no)
+    encap = ${SWAN_ENCAP:-$encap}
     ${SWAN_EXTRA:-}
     local {
       auth = psk
-      id = $me
+      id = ${SWAN_ID:-$me}
     }
     remote {
       auth = psk
-      id = $them
+      id = ${SWAN_PEER_ID:-$them}
     }
     children {
 C
