@@ -97,17 +97,23 @@ uint64_t child_not_before(struct child *child)
 	return child->settled_at;
 }
 
-void child_negotiate(struct child *child, struct isakmp_sa *sa)
+unsigned child_negotiate(struct child *child, struct isakmp_sa *sa, unsigned budget)
 {
 	uint64_t now = ike_now(child->ike);
+	unsigned begun = 0;
 	struct pair *due;
 
 	/* one that failed at once has set the time of the next try */
-	for (unsigned i = 0; i < child_pairs(child) && child_wants(child); i++)
-		if (child_missing(child, i) && child->retry_at <= now)
+	for (unsigned i = 0; i < child_pairs(child) && child_wants(child) && begun < budget; i++)
+		if (child_missing(child, i) && child->retry_at <= now) {
 			quick_mode_start(sa, child, i, 0);
-	while (child_not_before(child) <= now && (due = child_due(child)))
+			begun++;
+		}
+	while (begun < budget && child_not_before(child) <= now && (due = child_due(child))) {
 		quick_mode_start(sa, child, due->idx, due->ref.spi);
+		begun++;
+	}
+	return begun;
 }
 
 void child_failed(struct child *child)

@@ -41,6 +41,7 @@
 #define BAD_SPI_US         (5 * SECOND) /* one reaction to unknown SPIs a peer in that time */
 #define MSGIDS_MAX         65536        /* used under one ISAKMP SA; then it is replaced */
 #define QUICK_OPEN_MAX     64           /* Quick Modes of ours under way under one ISAKMP SA */
+#define QUICK_STALLED_US   (2 * SECOND) /* one without an answer for so long lets others begin */
 #define QUICK_PACE_US      10000        /* when there are as many, look again after that */
 #define MAX_PENDING_QUICK  256          /* responder Quick Modes in progress under one ISAKMP SA */
 
@@ -104,6 +105,7 @@ struct isakmp_sa {
 	enum natt_version natt;
 	bool nat_local, nat_remote, encap;
 	bool peer_dpd; /* it said so */
+	bool peer_parallel; /* likewise: any number of exchanges at once */
 	uint64_t created_us, established_us, expires_us, last_rx_us;
 	uint64_t heard_us; /* when the first message of its Main Mode came in */
 	struct timer life; /* soft, then hard; half-open: its deadline */
@@ -360,8 +362,8 @@ bool child_wants(const struct child *child);
 void child_failed(struct child *child);
 /* The responder's choice: what pair index an incoming Quick Mode is for. */
 unsigned child_pick_index(struct child *child);
-/* Starts what is missing or due under sa. */
-void child_negotiate(struct child *child, struct isakmp_sa *sa);
+/* Starts what is missing or due under sa, at most budget Quick Modes; returns how many. */
+unsigned child_negotiate(struct child *child, struct isakmp_sa *sa, unsigned budget);
 bool child_has_work(struct child *child);
 /* When it may be worked at: after a failure, or a collision of rekeys, not at once. */
 uint64_t child_not_before(struct child *child);

@@ -128,16 +128,23 @@ bool peer_needs_phase1(struct peer *p)
 	return false;
 }
 
-/* How many Quick Modes of ours may begin under sa now: thousands of children at once would only fill
- * queues on the way and the other side's limits, and then wait for their repeats. */
-static unsigned quick_budget(const struct isakmp_sa *sa)
+/* How many Quick Modes of ours may begin under sa now. Thousands at once would only fill queues on
+ * the way and the other side's limits, and then wait for their repeats. Who has not said that it
+ * takes many gets one after the other: strongSwan remembers the IVs of three exchanges under an
+ * ISAKMP SA, of both sides, and cannot read the last message of a Quick Mode when three others came
+ * between. */
+static unsigned quick_budget(struct isakmp_sa *sa)
 {
+	uint64_t now = ike_now(sa->ike);
+	unsigned open = 0, max = sa->peer_parallel ? QUICK_OPEN_MAX : 1;
 	const struct exchange *x;
-	unsigned open = 0;
 
-	TAILQ_FOREACH (x, &sa->exchanges, link)
-		open += x->type == EXCH_QUICK && x->initiator && !x->dead && !x->done;
-	return open < QUICK_OPEN_MAX ? QUICK_OPEN_MAX - open : 0;
+	TAILQ_FOREACH(x, &sa->exchanges, link) {
+		if (x->type != EXCH_QUICK || !x->initiator || x->dead || x->done)
+			continue;
+		open += sa->peer_parallel || now < x->started_us + QUICK_STALLED_US;
+	}
+	return open < max ? max - open : 0;
 }
 
 /* The one place that starts negotiations. Runs from a timer, never in the middle of another call.
@@ -160,16 +167,17 @@ void peer_maintain(void *arg)
 		if (!child_has_work(c))
 			continue;
 		uint64_t at = child_not_before(c);
-		if (now < at)
+		if (now < at) {
 			next = at < next ? at : next;
-		else if (!sa)
-			call = true;
-		else if (budget == 0)
-			next = now + QUICK_PACE_US; /* at least one more waits */
-		else {
-			child_negotiate(c, sa);
-			budget -= child_pairs(c) < budget ? child_pairs(c) : budget;
+			continue;
 		}
+		if (!sa) {
+			call = true;
+			continue;
+		}
+		budget -= child_negotiate(c, sa, budget);
+		if (budget == 0)
+			next = now + QUICK_PACE_US; /* more may wait */
 	}
 	if (call && !p->down && peer_may_initiate(p) && !peer_calls(p)) {
 		if (now < p->retry_at)

@@ -8,19 +8,23 @@ static const struct vendor_id {
 	uint8_t id[16];
 	enum natt_version natt; /* NATT_NONE: not about NAT */
 	bool dpd;
+	bool parallel; /* ours */
 } vendor_table[] = {
 	{ { 0x4a, 0x13, 0x1c, 0x81, 0x07, 0x03, 0x58, 0x45, 0x5c, 0x57, 0x28, 0xf2, 0x0e, 0x95, 0x45,
 	    0x2f },
-	  NATT_RFC3947, false },
+	  NATT_RFC3947, false, false },
 	{ { 0x7d, 0x94, 0x19, 0xa6, 0x53, 0x10, 0xca, 0x6f, 0x2c, 0x17, 0x9d, 0x92, 0x15, 0x52, 0x9d,
 	    0x56 },
-	  NATT_DRAFT_03, false },
+	  NATT_DRAFT_03, false, false },
 	{ { 0x90, 0xcb, 0x80, 0x91, 0x3e, 0xbb, 0x69, 0x6e, 0x08, 0x63, 0x81, 0xb5, 0xec, 0x42, 0x7b,
 	    0x1f }, /* "draft-ietf-ipsec-nat-t-ike-02\n" */
-	  NATT_DRAFT_02, false },
+	  NATT_DRAFT_02, false, false },
 	{ { 0xaf, 0xca, 0xd7, 0x13, 0x68, 0xa1, 0xf1, 0xc9, 0x6b, 0x86, 0x96, 0xfc, 0x77, 0x57, 0x01,
 	    0x00 },
-	  NATT_NONE, true },
+	  NATT_NONE, true, false },
+	{ { 0x49, 0xae, 0x10, 0x5a, 0xd6, 0xab, 0x9f, 0xb0, 0x08, 0x2e, 0x51, 0xab, 0x38, 0x93, 0xb9,
+	    0x05 }, /* MD5("shrike: many Quick Modes at once") */
+	  NATT_NONE, false, true },
 };
 /* clang-format on */
 
@@ -31,7 +35,7 @@ void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa)
 {
 	for (size_t i = 0; i < N_VENDORS; i++) {
 		const struct vendor_id *v = &vendor_table[i];
-		if (sa->initiator || v->dpd || v->natt == sa->natt)
+		if (sa->initiator || v->natt == NATT_NONE || v->natt == sa->natt)
 			msg_payload(m, PL_VENDOR, v->id, sizeof(v->id));
 	}
 }
@@ -49,6 +53,7 @@ void vendor_read(struct isakmp_sa *sa, const struct payload_list *l)
 			if (v->natt > sa->natt)
 				sa->natt = v->natt;
 			sa->peer_dpd |= v->dpd;
+			sa->peer_parallel |= v->parallel;
 		}
 	}
 }

@@ -224,3 +224,70 @@ Test(limits, ten_thousand_peers, .timeout = 30)
 	}
 	two_nodes_end(s);
 }
+
+/* -------------------------------------------------------- Quick Modes at the same time ---- */
+
+/* Takes out of the first messages what says that a side takes any number of exchanges at once. */
+static bool hide_parallel(void *ctx, unsigned from, struct ike_path *path, uint8_t *msg,
+			  size_t *len)
+{
+	static const uint8_t id[] = { 0x49, 0xae, 0x10, 0x5a };
+	unsigned *hidden = ctx;
+
+	(void)from;
+	(void)path;
+	for (size_t i = 0; i + sizeof(id) <= *len; i++)
+		if (memcmp(msg + i, id, sizeof(id)) == 0) {
+			msg[i] ^= 0xff;
+			(*hidden)++;
+		}
+	return true;
+}
+
+static unsigned quick_modes_open(struct sim *s, unsigned node)
+{
+	struct isakmp_sa *sa = node_sa(s, node);
+	const struct exchange *x;
+	unsigned n = 0;
+
+	if (!sa)
+		return 0;
+	TAILQ_FOREACH(x, &sa->exchanges, link)
+		n += x->type == EXCH_QUICK && !x->dead && !x->done;
+	return n;
+}
+
+/* Eight pairs at once; the most Quick Modes that were under way together. */
+static unsigned most_quick_modes(bool hide, unsigned *hidden)
+{
+	struct sim *s = two_nodes();
+	unsigned most = 0;
+
+	for (unsigned i = 0; i < 2; i++)
+		sim_peer_cfg(s, i, 1 - i)->children[0].pairs = 8;
+	if (hide)
+		sim_set_tap(s, hide_parallel, hidden);
+	sim_start(s);
+	for (unsigned i = 0; i < 10000; i++) {
+		sim_run(s, SEC / 2000);
+		unsigned open = quick_modes_open(s, 1);
+		most = open > most ? open : most;
+	}
+	cr_expect_eq(sim_pairs(s, 1), 8);
+	two_nodes_end(s);
+	return most;
+}
+
+/* strongSwan loses the thread of a Quick Mode when three other exchanges come between. */
+Test(limits, strangers_get_one_quick_mode_after_the_other)
+{
+	unsigned hidden = 0;
+
+	cr_expect_eq(most_quick_modes(true, &hidden), 1);
+	cr_expect_eq(hidden, 2);
+}
+
+Test(limits, one_of_us_gets_many_quick_modes_at_once)
+{
+	cr_expect_eq(most_quick_modes(false, NULL), 8);
+}
