@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # shrike and strongSwan (kernel-libipsec) with certificates, each as initiator and as responder.
 #
-#   accepted   RSA by subjectAltName and by DN, through an intermediate CA; ECDSA on P-256 and P-384
+#   accepted   RSA by subjectAltName and by DN, through an intermediate CA, of two CAs on both sides; ECDSA on
+#              P-256, P-384 and P-521
 #   refused    a peer's certificate of an unknown CA, expired, revoked, or of somebody else: no SA, and
 #              "shrikectl why" says which of those it was
 #   ours       strongSwan does not know our CA: "shrikectl why" says what to look at
@@ -77,7 +78,7 @@ pki_new() {
 	mkdir -p "$d"
 	ca_new "Lab" && ca_new "Other" && ca_new "Middle" "Lab" || return 1
 	for who in gwa gwb; do
-		for kind in RSA P-256 P-384; do
+		for kind in RSA P-256 P-384 P-521; do
 			key_new "$d/$who-$kind.key" $kind
 			issue Lab "$d/$who-$kind.key" $who "$d/$who-$kind.pem" "subjectAltName = DNS:$who"$'\n'"$usage"
 		done
@@ -96,15 +97,16 @@ pki_new() {
 
 # --------------------------------------------------------------------------- configuration --------
 
-# shrike_cert AUTH CERTIFICATE KEY LOCAL_ID REMOTE_ID: restarts shrike with that
+# shrike_cert AUTH CERTIFICATE KEY LOCAL_ID REMOTE_ID [CA...]: restarts shrike with that
 shrike_cert() {
-	local conf=$STATE/gw/shrike.yaml
+	local conf=$STATE/gw/shrike.yaml cas=$STATE/pki/Lab/ca.pem ca
+	for ca in "${@:6}"; do cas+=", $STATE/pki/$ca/ca.pem"; done
 	shrike_down gw
 	shrike_conf gw <<<"$CHILDREN"
 	sed -i -e '/^secrets:/,/file: site-b.psk/d' \
 		-e "s|^    secret: site-b|    auth: $1\n    certificate: $STATE/pki/$2\n    key: $STATE/pki/$3|" \
 		-e "s|^    local-id:.*|    local-id: \"$4\"|" -e "s|^    remote-id:.*|    remote-id: \"$5\"|" \
-		-e "s|^peers:|authorities: [$STATE/pki/Lab/ca.pem]\nrevocation-lists: [$STATE/pki/Lab/ca.crl]\npeers:|" "$conf"
+		-e "s|^peers:|authorities: [$cas]\nrevocation-lists: [$STATE/pki/Lab/ca.crl]\npeers:|" "$conf"
 	shrike_up gw s
 }
 
@@ -252,11 +254,14 @@ accepted rsa-dn
 swan_cert gwb-RSA.pem gwb-RSA.key gwb gwa Lab
 shrike_cert rsa gwa-chain.pem gwa-RSA.key gwa gwb
 accepted rsa-chain
-for curve in P-256 P-384; do
+swan_cert gwb-stranger.pem gwb-RSA.key gwb gwa Lab Other
+shrike_cert rsa gwa-RSA.pem gwa-RSA.key gwa gwb Other
+accepted rsa-two-cas
+for curve in P-256 P-384 P-521; do
 	swan_cert gwb-$curve.pem gwb-$curve.key gwb gwa Lab
 	shrike_cert ecdsa gwa-$curve.pem gwa-$curve.key gwa gwb
 	accepted ecdsa-$curve
 done
 shrike_alive gw || fail "certs shrike is gone"
-private_key "$STATE/pki/gwa-P-384.key"
+private_key "$STATE/pki/gwa-P-521.key"
 exit 0
