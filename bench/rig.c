@@ -101,15 +101,15 @@ static int port_start(struct rig *rig, const char *name)
 static struct fib *routes(enum sa_dir dir)
 {
 	struct fib_route r[] = {
-		{ DST_NET, 12, HOP_UNRESOLVED, dir == SA_IN ? 1 : 0,
-		  dir == SA_IN ? NEXT_HOST : GW_IN },
-		{ 0x0a010000, 24, HOP_CONNECTED, 1, 0 }, /* SRC_HOST's */
-		{ 0x0a080000, 24, HOP_CONNECTED, 1, 0 },
-		{ 0x0a090000, 24, HOP_CONNECTED, 0, 0 },
-		{ dir == SA_IN ? GW_IN : GW_OUT, 32, HOP_LOCAL, 0, 0 },
+		fib_route_v4(DST_NET, 12, HOP_UNRESOLVED, dir == SA_IN ? 1 : 0,
+			     dir == SA_IN ? NEXT_HOST : GW_IN),
+		fib_route_v4(0x0a010000, 24, HOP_CONNECTED, 1, 0), /* SRC_HOST's */
+		fib_route_v4(0x0a080000, 24, HOP_CONNECTED, 1, 0),
+		fib_route_v4(0x0a090000, 24, HOP_CONNECTED, 0, 0),
+		fib_route_v4(dir == SA_IN ? GW_IN : GW_OUT, 32, HOP_LOCAL, 0, 0),
 	};
-	struct fib_neighbour n[] = { { NEXT_HOST, 1, { 0 } },
-				     { dir == SA_IN ? GW_OUT : GW_IN, 0, { 0 } } };
+	struct fib_neighbour n[] = { { ip_addr_v4(NEXT_HOST), 1, { 0 } },
+				     { ip_addr_v4(dir == SA_IN ? GW_OUT : GW_IN), 0, { 0 } } };
 	struct fib_input in = { .route = r, .n_routes = RTE_DIM(r), .neighbour = n, .n_neighbours = 2 };
 
 	memcpy(n[0].mac, rig_host_mac, 6);

@@ -49,21 +49,24 @@ static void arp_send(struct dp *dp, struct worker *w, uint8_t port, uint16_t op,
 	host_inject(w, pkt);
 }
 
-void arp_ask(struct dp *dp, uint8_t port, uint32_t addr, const uint8_t *to)
+void arp_ask(struct dp *dp, uint8_t port, const struct ip_addr *addr, const uint8_t *to)
 {
-	const struct port *p = &dp->port[port];
-	uint32_t ours = p->n_addrs ? p->addr[0] : 0;
+	struct ip_addr ours = port_address(&dp->port[port], addr);
 
-	port_on_link(p, addr, &ours);
-	arp_send(dp, &dp->worker[0], port, ARP_REQUEST, ours, to ? to : everybody, NULL, addr);
+	arp_send(dp, &dp->worker[0], port, ARP_REQUEST,
+		 ours.family == IP_V4 ? ip_addr_to_v4(&ours) : 0, to ? to : everybody, NULL,
+		 ip_addr_to_v4(addr));
 }
 
 void arp_announce(struct dp *dp)
 {
 	for (uint8_t i = 0; i < dp->n_ports; i++)
-		for (unsigned j = 0; j < dp->port[i].n_addrs; j++)
-			arp_send(dp, &dp->worker[0], i, ARP_REQUEST, dp->port[i].addr[j], everybody,
-				 NULL, dp->port[i].addr[j]);
+		for (unsigned j = 0; j < dp->port[i].n_addrs; j++) {
+			const struct ip_addr *addr = &dp->port[i].addr[j].addr;
+			if (addr->family == IP_V4)
+				arp_send(dp, &dp->worker[0], i, ARP_REQUEST, ip_addr_to_v4(addr),
+					 everybody, NULL, ip_addr_to_v4(addr));
+		}
 }
 
 static bool sound(const uint8_t *eth, const uint8_t *arp)
@@ -75,12 +78,23 @@ static bool sound(const uint8_t *eth, const uint8_t *arp)
 	       memcmp(arp + ARP_SHA, zero, 6) != 0 && memcmp(arp + ARP_SHA, eth + ETH_SRC, 6) == 0;
 }
 
+static bool port_has(const struct port *port, uint32_t addr)
+{
+	struct ip_addr a = ip_addr_v4(addr);
+
+	for (unsigned i = 0; i < port->n_addrs; i++)
+		if (ip_addr_equal(&port->addr[i].addr, &a))
+			return true;
+	return false;
+}
+
 void arp_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 {
 	const uint8_t *eth = rte_pktmbuf_mtod(pkt, const uint8_t *), *arp = eth + ETH_LEN;
 	uint8_t port = pkt_meta(pkt)->port;
-	uint32_t spa, tpa, on_link;
-	bool for_us = false;
+	struct ip_addr sender, ours;
+	bool for_us, request;
+	uint32_t spa, tpa;
 
 	if (rte_pktmbuf_data_len(pkt) < ETH_LEN + ARP_LEN || !sound(eth, arp)) {
 		host_drop(w, pkt, DROP_arp_malformed);
@@ -88,15 +102,19 @@ void arp_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 	}
 	spa = load_be32(arp + ARP_SPA);
 	tpa = load_be32(arp + ARP_TPA);
-	for (unsigned i = 0; i < dp->port[port].n_addrs; i++)
-		if (dp->port[port].addr[i] == tpa)
-			for_us = true;
+	sender = ip_addr_v4(spa);
+	for_us = port_has(&dp->port[port], tpa);
+	request = load_be16(arp + ARP_OP) == ARP_REQUEST;
 	/* a probe (sender 0, RFC 5227) and foreign addresses teach nothing, unless we asked: a
 	 * route may say that they are on the link */
-	if (!local_set_has(&dp->local, spa))
-		neigh_learn(dp, port, spa, arp + ARP_SHA,
-			    for_us && port_on_link(&dp->port[port], spa, &on_link));
-	if (for_us && load_be16(arp + ARP_OP) == ARP_REQUEST)
+	if (spa == 0 || is_ours(dp, port, &sender))
+		;
+	else if (for_us && !request)
+		neigh_answer(dp, port, &sender, arp + ARP_SHA);
+	else
+		neigh_claim(dp, port, &sender, arp + ARP_SHA,
+			    for_us && port_on_link(&dp->port[port], &sender, &ours));
+	if (for_us && request)
 		arp_send(dp, w, port, ARP_REPLY, tpa, arp + ARP_SHA, arp + ARP_SHA, spa);
 	rte_pktmbuf_free(pkt);
 }

@@ -272,6 +272,7 @@ int dp_start(const struct dp_cfg *cfg, const struct dp_callbacks *cb, struct dp 
 		 imb_get_version_str(), arch_name(dp->mb));
 	dp->pool_bytes = allocated();
 	arp_announce(dp);
+	nd_announce(dp);
 	*out = dp;
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* The facade's own state: control thread only. Files: dataplane.c (start, stop, poll), stats.c,
- * eal.c, port.c, install.c (SAs and policies), senders.c (which pair sends), neigh.c (neighbours and
- * routes), host.c (ICMP, IKE datagrams), arp.c. */
+ * eal.c, port.c, install.c (SAs and policies), senders.c (which pair sends), routes.c, neigh.c, arp.c,
+ * nd.c, host.c (ICMP, IKE datagrams). */
 #ifndef SHRIKE_DATAPLANE_DP_H
 #define SHRIKE_DATAPLANE_DP_H
 
@@ -33,8 +33,7 @@ struct port {
 	uint8_t mac[6];
 	enum dp_source_check source_check;
 	unsigned n_addrs;
-	uint32_t addr[DP_MAX_PORT_ADDR]; /* host order */
-	uint8_t len[DP_MAX_PORT_ADDR];
+	struct ip_prefix addr[DP_MAX_PORT_ADDR + 1]; /* with their host bits; the link-local one last */
 };
 
 enum place_state { PLACE_EMPTY, PLACE_STORING, PLACE_STORED, PLACE_REMOVING };
@@ -63,17 +62,26 @@ struct worker {
 	uint64_t busy_seen, idle_seen;
 };
 
-enum neigh_state { NEIGH_ASKING, NEIGH_GOOD, NEIGH_PROBING };
+/* RFC 4861 section 7.3.2, for ARP as well. Workers do not tell whom they send to, so that nothing is
+ * stale for long: it is probed soon, as if there were traffic. All but ASKING are used. */
+enum neigh_state {
+	NEIGH_ASKING,  /* INCOMPLETE */
+	NEIGH_GOOD,    /* REACHABLE: has answered us */
+	NEIGH_STALE,   /* has spoken, but not in answer to us */
+	NEIGH_PROBING, /* PROBE: asked directly */
+};
 
 struct neigh {
 	struct neigh *next; /* in its bucket */
-	uint32_t addr;      /* host order */
+	struct ip_addr addr;
 	uint8_t port, state, tries;
-	bool gateway; /* a route needs it: never forgotten */
-	uint8_t mac[6];
-	uint64_t due_ms; /* when to ask again */
+	bool gateway;    /* a route needs it: never forgotten */
+	bool challenged; /* rival says that the address is his */
+	uint8_t mac[6], rival[6];
+	uint64_t due_ms;  /* when to ask again */
+	uint64_t good_ms; /* when it answered last */
 	unsigned n_queue;
-	struct rte_mbuf *queue[NEIGH_QUEUE]; /* IPv4 packets, data at the IP header */
+	struct rte_mbuf *queue[NEIGH_QUEUE]; /* IP packets, data at the IP header */
 };
 
 /* The pairs that can send for a policy, the latest first. */
@@ -164,15 +172,37 @@ void senders_free(struct dp *dp);
 void sender_add(struct dp *dp, struct pair *pair);
 void sender_remove(struct dp *dp, struct pair *pair);
 
-/* ---- neigh.c ---- */
+/* ---- routes.c ---- */
 int routes_init(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size);
 /* Builds a snapshot of routes and neighbours, NULL without memory. */
 struct fib *fib_snapshot(struct dp *dp);
-/* Sends an IPv4 packet (data at the IP header) out of a port to a neighbour; waits for it in a
- * bounded queue while it is not resolved. Takes the packet. */
-void neigh_send(struct dp *dp, struct worker *w, uint8_t port, uint32_t addr, struct rte_mbuf *pkt);
-/* An ARP packet told us where addr is; create: remember it even if nobody asked. */
-void neigh_learn(struct dp *dp, uint8_t port, uint32_t addr, const uint8_t *mac, bool create);
+/* True when addr is on the link of the port; *ours: our address there. */
+bool port_on_link(const struct port *port, const struct ip_addr *addr, struct ip_addr *ours);
+/* Our address on the port for somebody who is perhaps not on its link; IP_NONE when there is none. */
+struct ip_addr port_address(const struct port *port, const struct ip_addr *peer);
+/* True for an address of ours; link-local ones on their port. */
+bool is_ours(const struct dp *dp, uint8_t port, const struct ip_addr *addr);
+
+/* ---- neigh.c ---- */
+/* Sends an IP packet (data at the IP header) out of a port to a neighbour; waits for it in a bounded
+ * queue while it is not resolved. Takes the packet. */
+void neigh_send(struct dp *dp, struct worker *w, uint8_t port, const struct ip_addr *addr,
+		struct rte_mbuf *pkt);
+/* Sends it where the routes say. Takes the packet. */
+void neigh_route(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
+/* Makes an entry that is never forgotten. */
+void neigh_pin(struct dp *dp, uint8_t port, const struct ip_addr *addr);
+/* Somebody answers a question of ours, or answers as if there had been one: ARP replies to us. */
+void neigh_answer(struct dp *dp, uint8_t port, const struct ip_addr *addr, const uint8_t *mac);
+/* Somebody says unasked where addr is; create: remember it even if nobody wanted to know. What is
+ * known to answer is not given up for it: it is probed, and loses only if it is silent. */
+void neigh_claim(struct dp *dp, uint8_t port, const struct ip_addr *addr, const uint8_t *mac,
+		 bool create);
+/* A neighbour advertisement, RFC 4861 section 7.2.5; mac may be NULL. */
+void neigh_advert(struct dp *dp, uint8_t port, const struct ip_addr *addr, const uint8_t *mac,
+		  bool solicited, bool override);
+/* The station of a neighbour that is known; otherwise asks for it and returns NULL. */
+const uint8_t *neigh_station(struct dp *dp, uint8_t port, const struct ip_addr *addr);
 /* Asks again, forgets, and gives the workers new routes when they are stale. */
 void neigh_tick(struct dp *dp, uint64_t now_ms);
 void neigh_free_all(struct dp *dp);
@@ -185,10 +215,14 @@ void host_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
 void host_inject(struct worker *w, struct rte_mbuf *pkt);
 /* ---- arp.c ---- */
 /* A question (to NULL = everybody), an announcement of our addresses, and what others say. */
-void arp_ask(struct dp *dp, uint8_t port, uint32_t addr, const uint8_t *to);
+void arp_ask(struct dp *dp, uint8_t port, const struct ip_addr *addr, const uint8_t *to);
 void arp_announce(struct dp *dp);
 void arp_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
-/* True when addr is on the link of the port; *ours: our address there. */
-bool port_on_link(const struct port *port, uint32_t addr, uint32_t *ours);
+
+/* ---- nd.c: the same for IPv6, RFC 4861 ---- */
+void nd_ask(struct dp *dp, uint8_t port, const struct ip_addr *addr, const uint8_t *to);
+void nd_announce(struct dp *dp);
+/* ICMPv6 types 133 to 137, data at the IP header. */
+void nd_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
 
 #endif

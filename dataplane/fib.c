@@ -1,5 +1,5 @@
 /* Building the forwarding snapshot. Prefixes go in from short to long, so that a longer one simply
- * overwrites the range of entries that it covers. */
+ * overwrites the range of trie entries that it covers. */
 #include "fib.h"
 
 #include <rte_malloc.h>
@@ -9,22 +9,45 @@ struct builder {
 	const struct fib_input *in;
 	uint32_t *root, *group;
 	struct next_hop *hop;
-	uint32_t n_groups, max_groups, n_hops;
+	struct ip_addr *gateway;
+	struct fib6 six;
+	uint32_t n_groups, max_groups, n_hops, n_gateways;
 };
 
 int fib_route_cmp(const void *a, const void *b)
 {
 	const struct fib_route *x = a, *y = b;
 
-	return x->len < y->len ? -1 : x->len > y->len;
+	return x->dst.len < y->dst.len ? -1 : x->dst.len > y->dst.len;
 }
 
 int fib_neighbour_cmp(const void *a, const void *b)
 {
 	const struct fib_neighbour *x = a, *y = b;
+	int order = ip_addr_cmp(&x->addr, &y->addr);
 
-	return x->addr < y->addr ? -1 : x->addr > y->addr;
+	return order ? order : x->port < y->port ? -1 : x->port > y->port;
 }
+
+const struct next_hop *fib_lookup_addr(const struct fib *fib, const struct ip_addr *dst)
+{
+	switch (dst->family) {
+	case IP_V4:
+		return fib_lookup(fib, ip_addr_to_v4(dst));
+	case IP_V6:
+		return fib_lookup6(fib, dst->b);
+	default:
+		return &fib->hop[0];
+	}
+}
+
+struct ip_addr fib_neighbour_of(const struct fib *fib, const struct next_hop *hop,
+				const struct ip_addr *dst)
+{
+	return hop->gateway == HOP_DIRECT ? *dst : fib->gateway[hop->gateway];
+}
+
+/* ------------------------------------------------------------------------- IPv4 ------------- */
 
 /* A group in place of *entry, which it inherits everywhere; *entry may lie in b->group, so it is
  * named by its index there (or in the root). Returns the group's first entry's index, or -1. */
@@ -54,7 +77,7 @@ static void fill(uint32_t *entry, size_t n, uint32_t value)
 		*entry++ = value;
 }
 
-static bool prefix_add(struct builder *b, uint32_t dst, uint8_t len, uint32_t hop)
+static bool trie_add(struct builder *b, uint32_t dst, uint8_t len, uint32_t hop)
 {
 	int64_t g;
 
@@ -85,42 +108,96 @@ static uint32_t trie_get(const struct builder *b, uint32_t dst)
 	return e;
 }
 
-static const struct fib_neighbour *neighbour_find(const struct fib_input *in, uint32_t addr,
-						  uint8_t port)
-{
-	struct fib_neighbour key = { .addr = addr };
-	const struct fib_neighbour *n = NULL;
+/* ------------------------------------------------------------------------- IPv6 ------------- */
 
-	if (in->n_neighbours)
-		n = bsearch(&key, in->neighbour, in->n_neighbours, sizeof(key), fib_neighbour_cmp);
-	return n && n->port == port ? n : NULL;
+/* Which lengths there will be, and an empty table for all of them. */
+static bool six_init(struct builder *b)
+{
+	uint64_t bit[3] = { 0 };
+	size_t n = 0, places;
+
+	for (size_t i = 0; i < b->in->n_routes; i++) {
+		const struct ip_prefix *p = &b->in->route[i].dst;
+		if (p->addr.family != IP_V6)
+			continue;
+		bit[p->len / 64] |= 1ull << p->len % 64;
+		n++;
+	}
+	for (size_t i = 0; i < b->in->n_neighbours; i++)
+		if (b->in->neighbour[i].addr.family == IP_V6) {
+			bit[2] = 1; /* 128 */
+			n++;
+		}
+	fib6_levels_set(&b->six, bit);
+	places = fib6_places(n, b->six.n_levels);
+	b->six.places = (uint32_t)places - 1;
+	b->six.entry = calloc(places, sizeof(*b->six.entry));
+	return b->six.entry;
 }
 
-static void hop_resolve(const struct builder *b, struct next_hop *hop,
+/* ------------------------------------------------------------------------- both ------------- */
+
+static bool prefix_add(struct builder *b, const struct ip_prefix *p, uint32_t hop)
+{
+	struct fib6_prefix six = { .addr = p->addr.b, .len = p->len, .hop = hop };
+
+	if (p->addr.family == IP_V4)
+		return trie_add(b, ip_addr_to_v4(&p->addr), p->len, hop);
+	fib6_add(&b->six, &six);
+	return true;
+}
+
+static uint32_t prefix_get(const struct builder *b, const struct ip_addr *dst)
+{
+	if (dst->family == IP_V4)
+		return trie_get(b, ip_addr_to_v4(dst));
+	return fib6_lookup_real(&b->six, dst->b, b->six.n_levels);
+}
+
+static bool is_host(const struct ip_prefix *p)
+{
+	return p->len == ip_addr_len(&p->addr) * 8;
+}
+
+static const struct fib_neighbour *neighbour_find(const struct fib_input *in,
+						  const struct ip_addr *addr, uint8_t port)
+{
+	struct fib_neighbour key = { .addr = *addr, .port = port };
+
+	if (in->n_neighbours == 0)
+		return NULL;
+	return bsearch(&key, in->neighbour, in->n_neighbours, sizeof(key), fib_neighbour_cmp);
+}
+
+/* family: of the packets that take this hop. */
+static void hop_resolve(const struct builder *b, struct next_hop *hop, uint8_t family,
 			const struct fib_neighbour *n)
 {
 	hop->kind = HOP_READY;
-	hop->addr = n->addr;
 	memcpy(hop->eth + ETH_DST, n->mac, 6);
 	memcpy(hop->eth + ETH_SRC, b->in->port[n->port].mac, 6);
-	store_be16(hop->eth + ETH_TYPE, ETHERTYPE_IP4);
+	store_be16(hop->eth + ETH_TYPE, family == IP_V4 ? ETHERTYPE_IP4 : ETHERTYPE_IP6);
 }
 
 static bool route_add(struct builder *b, const struct fib_route *r)
 {
 	struct next_hop *hop = &b->hop[b->n_hops];
-	const struct fib_neighbour *n;
+	const struct fib_neighbour *n = NULL;
 
 	*hop = (struct next_hop){ .kind = r->kind,
 				  .port = r->port,
-				  .mtu = b->in->port[r->port].mtu };
+				  .mtu = b->in->port[r->port].mtu,
+				  .gateway = HOP_DIRECT };
 	if (r->kind == HOP_UNRESOLVED) {
-		hop->addr = r->via;
-		n = neighbour_find(b->in, r->via, r->port);
-		if (n)
-			hop_resolve(b, hop, n);
+		hop->gateway = b->n_gateways;
+		b->gateway[b->n_gateways++] = r->via;
+		n = neighbour_find(b->in, &r->via, r->port);
+	} else if (r->kind == HOP_CONNECTED && is_host(&r->dst)) {
+		n = neighbour_find(b->in, &r->dst.addr, r->port);
 	}
-	return prefix_add(b, r->dst, r->len, b->n_hops++);
+	if (n)
+		hop_resolve(b, hop, r->dst.addr.family, n);
+	return prefix_add(b, &r->dst, b->n_hops++);
 }
 
 /* Neighbours count where the routes say that they are on the link. */
@@ -128,13 +205,14 @@ static bool neighbours_add(struct builder *b)
 {
 	for (size_t i = 0; i < b->in->n_neighbours; i++) {
 		const struct fib_neighbour *n = &b->in->neighbour[i];
-		const struct next_hop *link = &b->hop[trie_get(b, n->addr)];
+		const struct next_hop *link = &b->hop[prefix_get(b, &n->addr)];
+		struct ip_prefix host = { n->addr, (uint8_t)(ip_addr_len(&n->addr) * 8) };
 
 		if (link->kind != HOP_CONNECTED || link->port != n->port)
 			continue;
 		b->hop[b->n_hops] = *link;
-		hop_resolve(b, &b->hop[b->n_hops], n);
-		if (!prefix_add(b, n->addr, 32, b->n_hops++))
+		hop_resolve(b, &b->hop[b->n_hops], n->addr.family, n);
+		if (!prefix_add(b, &host, b->n_hops++))
 			return false;
 	}
 	return true;
@@ -145,46 +223,59 @@ static struct fib *fib_pack(const struct builder *b)
 {
 	size_t groups = (size_t)b->n_groups * 256 * sizeof(*b->group);
 	size_t hops = b->n_hops * sizeof(*b->hop);
-	struct fib *fib = rte_malloc("fib", sizeof(*fib) + groups + hops, 64);
+	size_t six = ((size_t)b->six.places + 1) * sizeof(*b->six.entry);
+	size_t gateways = b->n_gateways * sizeof(*b->gateway);
+	struct fib *fib = rte_malloc("fib", sizeof(*fib) + six + groups + hops + gateways, 64);
 
 	if (!fib)
 		return NULL;
 	fib->refs = 0;
 	fib->n_hops = b->n_hops;
 	fib->n_groups = b->n_groups;
-	fib->group = (uint32_t *)(fib + 1);
+	fib->six = b->six;
+	fib->six.entry = (struct fib6_entry *)(fib + 1);
+	fib->group = (uint32_t *)((uint8_t *)fib->six.entry + six);
 	fib->hop = (struct next_hop *)((uint8_t *)fib->group + groups);
+	fib->gateway = (struct ip_addr *)((uint8_t *)fib->hop + hops);
 	memcpy(fib->root, b->root, sizeof(fib->root));
+	memcpy(fib->six.entry, b->six.entry, six);
 	if (groups)
 		memcpy(fib->group, b->group, groups);
 	memcpy(fib->hop, b->hop, hops);
+	if (gateways)
+		memcpy(fib->gateway, b->gateway, gateways);
 	return fib;
+}
+
+static bool routes_add(struct builder *b, bool hosts)
+{
+	for (size_t i = 0; i < b->in->n_routes; i++)
+		if (is_host(&b->in->route[i].dst) == hosts && !route_add(b, &b->in->route[i]))
+			return false;
+	return true;
 }
 
 struct fib *fib_build(const struct fib_input *in)
 {
 	struct builder b = { .in = in, .n_hops = 1 };
 	struct fib *fib = NULL;
-	size_t i = 0;
 
 	b.root = calloc(65536, sizeof(*b.root));
 	b.hop = calloc(1 + in->n_routes + in->n_neighbours, sizeof(*b.hop));
-	if (!b.root || !b.hop)
+	b.gateway = calloc(1 + in->n_routes, sizeof(*b.gateway));
+	if (!b.root || !b.hop || !b.gateway || !six_init(&b))
 		goto out;
-	/* a configured /32 is stronger than a neighbour that was learnt */
-	for (; i < in->n_routes && in->route[i].len < 32; i++)
-		if (!route_add(&b, &in->route[i]))
-			goto out;
-	if (!neighbours_add(&b))
+	/* a configured host route is stronger than a neighbour that was learnt */
+	if (!routes_add(&b, false) || !neighbours_add(&b) || !routes_add(&b, true))
 		goto out;
-	for (; i < in->n_routes; i++)
-		if (!route_add(&b, &in->route[i]))
-			goto out;
+	fib6_finish(&b.six);
 	fib = fib_pack(&b);
 out:
 	free(b.root);
 	free(b.group);
 	free(b.hop);
+	free(b.gateway);
+	free(b.six.entry);
 	return fib;
 }
 

@@ -13,8 +13,6 @@ static bool packet_send(struct lcore *lc, struct rte_mbuf *pkt, const struct nex
 
 	meta->port = hop->port;
 	if (unlikely(hop->kind != HOP_READY)) {
-		const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
-		meta->slot = hop->kind == HOP_CONNECTED ? load_be32(ip + IP4_DST) : hop->addr;
 		meta->flags |= PKT_UNRESOLVED;
 		lcore_punt(lc, pkt, PUNT_NEIGHBOUR);
 		return false;

@@ -140,12 +140,19 @@ static bool icmp_is_protected(const struct dp *dp, uint32_t src, uint32_t dst)
  * none (0), its sender hears nothing. */
 static uint32_t error_source(const struct dp *dp, const struct pkt_meta *meta, const uint8_t *ip)
 {
-	if (!(meta->flags & PKT_FROM_ESP))
-		return dp->port[meta->port].n_addrs ? dp->port[meta->port].addr[0] : 0;
+	struct ip_addr peer = ip_addr_v4(load_be32(ip + IP4_SRC)), ours;
+
+	if (!(meta->flags & PKT_FROM_ESP)) {
+		ours = port_address(&dp->port[meta->port], &peer);
+		return ours.family == IP_V4 ? ip_addr_to_v4(&ours) : 0;
+	}
 	for (unsigned i = 0; i < dp->n_ports; i++)
-		for (unsigned j = 0; j < dp->port[i].n_addrs; j++)
-			if (icmp_is_protected(dp, dp->port[i].addr[j], load_be32(ip + IP4_SRC)))
-				return dp->port[i].addr[j];
+		for (unsigned j = 0; j < dp->port[i].n_addrs; j++) {
+			ours = dp->port[i].addr[j].addr;
+			if (ours.family == IP_V4 &&
+			    icmp_is_protected(dp, ip_addr_to_v4(&ours), load_be32(ip + IP4_SRC)))
+				return ip_addr_to_v4(&ours);
+		}
 	return 0;
 }
 
@@ -256,12 +263,11 @@ static void ike_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 	rte_pktmbuf_free(pkt);
 }
 
-/* Sends a piece of a datagram (everything when it fits) to its next hop. */
+/* Sends a piece of a datagram (everything when it fits) where the routes say. */
 static int piece_send(struct dp *dp, const uint8_t *header, const uint8_t *data, unsigned offset,
-		      unsigned len, bool more, const struct next_hop *hop)
+		      unsigned len, bool more)
 {
 	struct rte_mbuf *pkt = rte_pktmbuf_alloc(dp->own_pool);
-	uint32_t dst = load_be32(header + IP4_DST);
 	uint8_t *ip;
 
 	if (!pkt)
@@ -276,8 +282,7 @@ static int piece_send(struct dp *dp, const uint8_t *header, const uint8_t *data,
 	store_be16(ip + IP4_FRAG, (uint16_t)((more ? IP4_MF : 0) | offset / 8));
 	ip4_sum_set(ip);
 	memcpy(ip + IP4_LEN, data + offset, len);
-	neigh_send(dp, &dp->worker[0], hop->port, hop->kind == HOP_CONNECTED ? dst : hop->addr,
-		   pkt);
+	neigh_route(dp, &dp->worker[0], pkt);
 	return 0;
 }
 
@@ -316,7 +321,7 @@ int dp_send_udp(struct dp *dp, const struct dp_udp_path *path, bool marker, cons
 	max = whole & ~7u; /* of a fragment with others behind it */
 	for (unsigned at = 0; at < total && rc == 0; at += max) {
 		bool more = total - at > whole;
-		rc = piece_send(dp, header, udp, at, more ? max : (unsigned)total - at, more, hop);
+		rc = piece_send(dp, header, udp, at, more ? max : (unsigned)total - at, more);
 		if (!more)
 			break;
 	}
@@ -332,7 +337,7 @@ void host_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 	if (meta->flags & PKT_ERROR)
 		error_send(dp, w, pkt);
 	else if (meta->flags & PKT_UNRESOLVED)
-		neigh_send(dp, w, meta->port, meta->slot, pkt);
+		neigh_route(dp, w, pkt);
 	else if (meta->flags & PKT_FRAME)
 		arp_input(dp, w, pkt);
 	else if (rte_pktmbuf_mtod(pkt, uint8_t *)[IP4_PROTO] == PROTO_UDP)

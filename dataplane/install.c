@@ -181,11 +181,8 @@ void dp_sa_release(struct dp *dp, const struct sa_ref *ref)
 /* The MTU of the way to the peer, for the SA's own limit; 0 = unknown. */
 static uint16_t outer_mtu(const struct dp *dp, const struct ip_addr *remote)
 {
-	const struct next_hop *hop;
+	const struct next_hop *hop = fib_lookup_addr(dp->fib, remote);
 
-	if (remote->family != IP_V4)
-		return 0;
-	hop = fib_lookup(dp->fib, ip_addr_to_v4(remote));
 	return hop->kind >= HOP_CONNECTED ? hop->mtu : 0;
 }
 
@@ -263,9 +260,9 @@ static uint32_t ports_outside(const struct dp *dp, const struct spd_policy *p, s
 	uint32_t ports = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (p[i].action != POLICY_PROTECT || p[i].gateway.family != IP_V4)
+		if (p[i].action != POLICY_PROTECT)
 			continue;
-		hop = fib_lookup(dp->fib, ip_addr_to_v4(&p[i].gateway));
+		hop = fib_lookup_addr(dp->fib, &p[i].gateway);
 		if (hop->kind >= HOP_CONNECTED || hop->kind == HOP_LOCAL)
 			ports |= 1u << hop->port;
 	}

@@ -3,6 +3,7 @@
 #define SHRIKE_DATAPLANE_LCORE_H
 
 #include <intel-ipsec-mb.h>
+#include <rte_branch_prediction.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 #include <stdalign.h>
@@ -10,6 +11,7 @@
 
 #include "dataplane.h"
 #include "drop.h"
+#include "ip6.h"
 #include "messages.h"
 #include "pkt.h"
 #include "sa.h"
@@ -44,10 +46,14 @@ struct lcore_port {
 	uint8_t source_check; /* enum dp_source_check */
 };
 
-/* The gateway's own IPv4 addresses: open addressing, at most half full. 0.0.0.0 is never one. */
+/* The gateway's own addresses: open addressing, at most half full. 0.0.0.0 and :: are never one. */
 #define LOCAL_SET_SIZE 256
 struct local_set {
 	uint32_t addr[LOCAL_SET_SIZE]; /* host order, 0 = empty */
+	struct local6 {
+		uint8_t addr[16]; /* :: = empty */
+	} six[LOCAL_SET_SIZE];
+	uint8_t link_local[DP_MAX_PORTS][16]; /* one a port, valid there alone; :: = none */
 };
 
 static inline uint32_t local_set_slot(uint32_t addr)
@@ -71,6 +77,34 @@ static inline void local_set_add(struct local_set *set, uint32_t addr)
 	while (set->addr[i] != 0 && set->addr[i] != addr)
 		i = (i + 1) % LOCAL_SET_SIZE;
 	set->addr[i] = addr;
+}
+
+/* The place of an IPv6 address, or the empty one where it would be. */
+static inline uint32_t local_set_place6(const struct local_set *set, const uint8_t *addr)
+{
+	uint32_t low, i;
+
+	memcpy(&low, addr + 12, 4);
+	i = local_set_slot(low);
+	while (!ip6_is_unspecified(set->six[i].addr) && memcmp(set->six[i].addr, addr, 16) != 0)
+		i = (i + 1) % LOCAL_SET_SIZE;
+	return i;
+}
+
+/* addr is not ::. Link-local addresses count on their own port. */
+static inline bool local_set_has6(const struct local_set *set, const uint8_t *addr, uint8_t port)
+{
+	if (unlikely(ip6_is_link_local(addr)))
+		return memcmp(set->link_local[port], addr, 16) == 0;
+	return !ip6_is_unspecified(set->six[local_set_place6(set, addr)].addr);
+}
+
+static inline void local_set_add6(struct local_set *set, const uint8_t *addr, uint8_t port)
+{
+	if (ip6_is_link_local(addr))
+		memcpy(set->link_local[port], addr, 16);
+	else
+		memcpy(set->six[local_set_place6(set, addr)].addr, addr, 16);
 }
 
 _Static_assert(DP_MAX_PORTS * DP_MAX_PORT_ADDR <= LOCAL_SET_SIZE / 2, "the set has room");

@@ -15,7 +15,7 @@ enum pkt_flags {
 	PKT_TO_ENCRYPT = 1 << 4, /* on a hand-over ring: to encrypt; slot holds the pair's SPI */
 	PKT_FRAME = 1 << 5,	 /* data starts at the Ethernet header. Punted: ARP. Injected or
 				  * handed over: complete, to be sent from port */
-	PKT_UNRESOLVED = 1 << 6, /* punted: needs a neighbour, then goes on as a frame */
+	PKT_UNRESOLVED = 1 << 6, /* punted: needs a neighbour; control routes it again */
 	PKT_ERROR = 1 << 7,	 /* punted: dropped, its sender is to hear why by ICMP; slot holds
 				  * the drop reason << 16 | the MTU */
 };

@@ -96,17 +96,30 @@ static bool queues_setup(struct port *port, struct rte_mempool *pool, char *why,
 	return rc == 0 || fail(why, why_size, port, "no queues", rc);
 }
 
-static bool addresses_set(struct port *port, const struct dp_port_cfg *cfg, char *why,
-			  size_t why_size)
+/* RFC 4291 appendix A: the station's number with its universal bit turned, and ff:fe inside. */
+static struct ip_prefix link_local(const uint8_t *mac)
 {
+	struct ip_prefix p = { .addr = { IP_V6, { 0xfe, 0x80 } }, .len = 64 };
+
+	memcpy(p.addr.b + 8, mac, 3);
+	p.addr.b[8] ^= 2;
+	p.addr.b[11] = 0xff;
+	p.addr.b[12] = 0xfe;
+	memcpy(p.addr.b + 13, mac + 3, 3);
+	return p;
+}
+
+/* A port that speaks IPv6 has a link-local address, too: Neighbour Discovery wants one. */
+static void addresses_set(struct port *port, const struct dp_port_cfg *cfg)
+{
+	bool six = false;
+
 	for (unsigned i = 0; i < cfg->n_addrs; i++) {
-		const struct ip_prefix *a = &cfg->addrs[i];
-		if (a->addr.family != IP_V4)
-			return fail(why, why_size, port, "only IPv4 addresses so far", ENOTSUP);
-		port->addr[port->n_addrs] = ip_addr_to_v4(&a->addr);
-		port->len[port->n_addrs++] = a->len;
+		port->addr[port->n_addrs++] = cfg->addrs[i];
+		six |= cfg->addrs[i].addr.family == IP_V6;
 	}
-	return true;
+	if (six)
+		port->addr[port->n_addrs++] = link_local(port->mac);
 }
 
 int port_open(struct port *port, const struct dp_port_cfg *cfg, unsigned n_workers,
@@ -117,13 +130,13 @@ int port_open(struct port *port, const struct dp_port_cfg *cfg, unsigned n_worke
 	snprintf(port->name, sizeof(port->name), "%s", cfg->name);
 	port->mtu = cfg->mtu ? cfg->mtu : RTE_ETHER_MTU;
 	port->source_check = cfg->source_check;
-	if (!addresses_set(port, cfg, why, why_size) ||
-	    !device_probe(port, cfg->device, n_workers, why, why_size) ||
+	if (!device_probe(port, cfg->device, n_workers, why, why_size) ||
 	    !device_configure(port, n_workers, why, why_size) ||
 	    !queues_setup(port, pool, why, why_size))
 		return -ENODEV;
 	rte_eth_macaddr_get(port->dev, &mac);
 	memcpy(port->mac, mac.addr_bytes, 6);
+	addresses_set(port, cfg);
 	return 0;
 }
 

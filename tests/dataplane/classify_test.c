@@ -281,7 +281,7 @@ Test(classify, source_routes_back_through_the_port)
 
 Test(classify, source_check_loose_and_off)
 {
-	struct fib_route inside = { 0x0a010000, 24, HOP_CONNECTED, 1, 0 };
+	struct fib_route inside = fib_route_v4(0x0a010000, 24, HOP_CONNECTED, 1, 0);
 	struct fib_input in = { .route = &inside, .n_routes = 1 };
 	struct env_packet p = transit;
 

@@ -30,16 +30,16 @@ static void environment_start(void)
 static struct fib *routes(void)
 {
 	struct fib_route r[] = {
-		{ 0, 0, HOP_UNRESOLVED, 0, 0x0a0900fe },
-		{ 0x0a020000, 16, HOP_UNRESOLVED, 0, 0x0a090002 },
-		{ 0x0a090000, 24, HOP_CONNECTED, 0, 0 },
-		{ 0x0a010000, 24, HOP_CONNECTED, 1, 0 },
-		{ 0x0a0100ff, 32, HOP_BROADCAST, 1, 0 },
-		{ WAN_ADDR, 32, HOP_LOCAL, 0, 0 },
-		{ LAN_ADDR, 32, HOP_LOCAL, 1, 0 },
+		fib_route_v4(0, 0, HOP_UNRESOLVED, 0, 0x0a0900fe),
+		fib_route_v4(0x0a020000, 16, HOP_UNRESOLVED, 0, 0x0a090002),
+		fib_route_v4(0x0a090000, 24, HOP_CONNECTED, 0, 0),
+		fib_route_v4(0x0a010000, 24, HOP_CONNECTED, 1, 0),
+		fib_route_v4(0x0a0100ff, 32, HOP_BROADCAST, 1, 0),
+		fib_route_v4(WAN_ADDR, 32, HOP_LOCAL, 0, 0),
+		fib_route_v4(LAN_ADDR, 32, HOP_LOCAL, 1, 0),
 	};
-	struct fib_neighbour n[] = { { 0x0a010007, 1, { 2, 0, 0, 0, 1, 7 } },
-				     { 0x0a090002, 0, { 2, 0, 0, 0, 9, 2 } } };
+	struct fib_neighbour n[] = { { ip_addr_v4(0x0a010007), 1, { 2, 0, 0, 0, 1, 7 } },
+				     { ip_addr_v4(0x0a090002), 0, { 2, 0, 0, 0, 9, 2 } } };
 	struct fib_input in = { .route = r,
 				.n_routes = 7,
 				.neighbour = n,
@@ -230,8 +230,7 @@ static void env_port(struct port *port, const struct lcore *lc, unsigned i, uint
 	port->mtu = lc->port[i].mtu;
 	memcpy(port->mac, lc->port[i].mac, 6);
 	port->n_addrs = 1;
-	port->addr[0] = addr;
-	port->len[0] = 24;
+	port->addr[0] = (struct ip_prefix){ ip_addr_v4(addr), 24 };
 }
 
 struct dp *env_dp(struct lcore *lc)

@@ -143,8 +143,16 @@ static struct rte_mbuf *unresolved(uint32_t addr, uint8_t port)
 	struct env_packet p = { .src = 0x0a020001, .dst = addr, .proto = PROTO_UDP, .payload = 20 };
 	struct rte_mbuf *pkt = env_ip(lc, &p);
 
-	*pkt_meta(pkt) = (struct pkt_meta){ .port = port, .slot = addr, .flags = PKT_UNRESOLVED };
+	*pkt_meta(pkt) = (struct pkt_meta){ .port = port, .flags = PKT_UNRESOLVED };
 	return pkt;
+}
+
+/* A route of 16 bits to the link of port 1. */
+static void link_add(uint32_t dst)
+{
+	dp->route[dp->n_routes++] = fib_route_v4(dst, 16, HOP_CONNECTED, 1, 0);
+	fib_free(dp->fib);
+	dp->fib = fib_snapshot(dp);
 }
 
 Test(host, packets_wait_for_their_neighbour)
@@ -194,10 +202,86 @@ Test(host, neighbours_age)
 	cr_expect_eq(dp->n_neigh, 1, "the gateway is not");
 }
 
+/* The station that a snapshot has for a neighbour. */
+static uint8_t station_of(uint32_t addr)
+{
+	struct fib *fib = fib_snapshot(dp);
+	uint8_t last = fib_lookup(fib, addr)->eth[5];
+
+	fib_free(fib);
+	return last;
+}
+
+static void arp_from(uint8_t last, uint16_t op)
+{
+	struct rte_mbuf *pkt = arp(1, op, HOST, LAN_ADDR);
+	uint8_t *f = rte_pktmbuf_mtod(pkt, uint8_t *);
+
+	f[11] = f[27] = last;
+	input(pkt);
+}
+
+/* Who is asked next, by the station that the frame goes to; 0: nobody. */
+static uint8_t asked_directly(void)
+{
+	struct rte_mbuf *pkt;
+	uint8_t last = 0;
+
+	while ((pkt = env_injected(lc))) {
+		const uint8_t *f = rte_pktmbuf_mtod(pkt, const uint8_t *);
+		if (load_be16(f + 20) == 1 && load_be32(f + 38) == HOST)
+			last = f[5];
+		rte_pktmbuf_free(pkt);
+	}
+	return last;
+}
+
+Test(host, an_address_is_not_given_up_while_its_station_answers)
+{
+	uint64_t now;
+	struct neigh *n = NULL;
+
+	arp_from(7, 2);	 /* not asked for: nothing to learn */
+	input(unresolved(HOST, 1));
+	asked_directly();
+	arp_from(7, 2);
+	for (unsigned b = 0; b < NEIGH_BUCKETS && !n; b++)
+		for (n = dp->bucket[b]; n && ip_addr_to_v4(&n->addr) != HOST;)
+			n = n->next;
+	cr_assert(n);
+	asked_directly();
+	n->good_ms -= 5000; /* a while ago */
+	for (uint16_t op = 1; op <= 2; op++) {
+		arp_from(66, op);
+		cr_expect_eq(asked_directly(), 7, "the one that we know is asked");
+		cr_expect_eq(station_of(HOST), 7);
+		arp_from(66, op);
+		arp_from(7, 2);
+		cr_expect_eq(n->state, NEIGH_GOOD);
+		cr_expect_eq(station_of(HOST), 7, "and keeps the address");
+		n->good_ms -= 5000;
+		asked_directly();
+	}
+	/* right after an answer the question waits */
+	n->good_ms = dp_now_ms();
+	arp_from(66, 2);
+	cr_expect_eq(asked_directly(), 0);
+	now = dp_now_ms() + 2000;
+	for (unsigned i = 0; i < 3; i++, now += 400) {
+		neigh_tick(dp, now);
+		cr_expect_eq(asked_directly(), 7, "question %u", i);
+		cr_expect_eq(station_of(HOST), 7);
+	}
+	neigh_tick(dp, now);
+	cr_expect_eq(station_of(HOST), 66, "silent: the other one has it");
+	neigh_tick(dp, now + 200);
+	cr_expect_eq(asked_directly(), 66, "and has to answer, too");
+}
+
 Test(host, neighbour_table_is_bounded)
 {
-	dp->port[1].addr[0] = 0x0a010000 | 1;
-	dp->port[1].len[0] = 16;
+	dp->port[1].addr[0] = (struct ip_prefix){ ip_addr_v4(0x0a010001), 16 };
+	link_add(0x0a010000);
 	for (uint32_t i = 0; i < NEIGH_MAX + 100; i++) {
 		uint32_t target;
 		input(unresolved(0x0a010100 + i, 1));
@@ -220,7 +304,7 @@ Test(host, questions_to_us_leave_room_in_the_table)
 {
 	uint32_t target;
 
-	dp->port[1].len[0] = 16;
+	dp->port[1].addr[0].len = 16;
 	for (uint32_t i = 0; i < NEIGH_MAX + 100; i++) {
 		input(arp(1, 1, 0x0a010100 + i, LAN_ADDR));
 		while (asked(&target))
@@ -252,6 +336,7 @@ Test(host, answers_from_beyond_our_prefix)
 	const uint32_t beyond = 0x0a800005;
 	uint32_t target;
 
+	link_add(0x0a800000);
 	input(unresolved(beyond, 1));
 	cr_expect_eq(asked(&target), 1);
 	input(arp(1, 2, beyond, LAN_ADDR));
@@ -452,7 +537,8 @@ Test(host, datagrams_sent_are_sound)
 
 	for (unsigned i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i * 11);
-	neigh_learn(dp, 0, 0x0a090002, host_mac, true);
+	struct ip_addr peer = ip_addr_v4(0x0a090002);
+	neigh_claim(dp, 0, &peer, host_mac, true);
 	fib_free(dp->fib);
 	dp->fib = fib_snapshot(dp);
 	cr_assert_eq(dp_send_udp(dp, &path, true, data, sizeof(data)), 0);
