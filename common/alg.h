@@ -102,11 +102,14 @@ const struct hash_info *hash_info(enum hash_alg a);
 
 /* NULL for a group that we do not have. */
 const struct group_info *group_info(uint16_t id);
+/* The i-th that we have, NULL behind the last. */
+const struct group_info *group_at(unsigned i);
 
 /* From numbers on the wire; *_NONE when unknown. */
 enum encr_alg encr_from_ike(uint16_t ike_id);
 enum encr_alg encr_from_esp(uint8_t esp_id);
 enum integ_alg integ_from_attr(uint16_t attr_id);
+enum integ_alg integ_from_ah(uint8_t ah_id);
 enum hash_alg hash_from_ike(uint16_t ike_id);
 
 /* One acceptable combination for phase 1; key_bits is always filled in (also for 3DES). */
@@ -117,17 +120,20 @@ struct ike_transform {
 	uint16_t group;
 };
 
-/* One acceptable combination for phase 2. integ is INTEG_NONE exactly when encr is AEAD. */
+/* One acceptable combination for phase 2. ESP: integ is INTEG_NONE exactly when encr is AEAD. AH: encr
+ * is ENCR_NONE and integ is not INTEG_NONE. */
 struct esp_transform {
 	enum encr_alg encr;
 	uint16_t key_bits; /* without the salt; 0 for NULL */
 	enum integ_alg integ;
 	uint16_t group; /* PFS group, 0 = no PFS */
 	bool esn;
+	bool ah; /* AH instead of ESP */
 };
 
 /* Proposals in strongSwan's notation: tokens joined by '-', several of a kind allowed
  * ("aes256-aes128-sha256-modp2048" is two transforms, AES-256 first); the caller splits on commas.
+ * Phase 2 also knows "esn", "noesn" (both: either, the first preferred) and "ah" ("ah-sha256").
  * Appends at most max - *n transforms to out. Returns 0, or -EINVAL with a sentence in why
  * (why_size bytes) that names the token and, where there is one, the alternative. */
 int ike_proposal_parse(const char *text, struct ike_transform *out, size_t max, size_t *n,
@@ -139,10 +145,11 @@ int esp_proposal_parse(const char *text, struct esp_transform *out, size_t max, 
 const char *ike_transform_str(const struct ike_transform *t, char *buf, size_t size);
 const char *esp_transform_str(const struct esp_transform *t, char *buf, size_t size);
 
-/* The reason why a part of the transform is weak, or NULL. */
-const char *ike_transform_weak(const struct ike_transform *t);
-const char *esp_transform_weak(const struct esp_transform *t);
+/* The reasons why parts of the transform are weak, in buf (WEAK_STR_LEN); NULL when none is. */
+const char *ike_transform_weak(const struct ike_transform *t, char *buf, size_t size);
+const char *esp_transform_weak(const struct esp_transform *t, char *buf, size_t size);
 
 #define TRANSFORM_STR_LEN 64
+#define WEAK_STR_LEN	  160
 
 #endif

@@ -47,6 +47,10 @@ struct sa_params {
 	struct ip_addr local, remote;	   /* outer addresses, ours and the peer's */
 	bool udp_encap;			   /* RFC 3948 */
 	uint16_t local_port, remote_port;  /* of the UDP encapsulation, host order */
+	/* Transport mode in UDP, SA_IN: the addresses that the peer had in mind when it made the
+	 * transport checksum, ours and its own (RFC 3947 section 5.2, RFC 3948 section 3.1.2);
+	 * IP_NONE where it did not say. */
+	struct ip_addr oa_local, oa_remote;
 	struct selector sel;		   /* what the pair may carry */
 
 	uint32_t replay_window;	 /* packets, 0 = default (1024); power of two 64..4096 */

@@ -26,7 +26,7 @@ static bool next_item(const char **list, char *out, size_t size)
 static void check_ike_proposals(struct check *c, struct where w, const struct raw_peer *raw,
 				struct ike_peer_cfg *peer)
 {
-	char one[256], why[256];
+	char one[256], text[TRANSFORM_STR_LEN], why[256];
 
 	for (unsigned i = 0; i < raw->proposals_count; i++) {
 		const char *list = raw->proposals[i];
@@ -37,10 +37,11 @@ static void check_ike_proposals(struct check *c, struct where w, const struct ra
 					       sizeof(why)) != 0)
 				check_error(c, item, "%s", why);
 			for (size_t k = peer->n_ike; k < n; k++)
-				if (ike_transform_weak(&peer->ike[k]))
+				if (ike_transform_weak(&peer->ike[k], why, sizeof(why)))
 					check_warn(c, item, "%s is weak: %s",
-						   ike_transform_str(&peer->ike[k], one, sizeof(one)),
-						   ike_transform_weak(&peer->ike[k]));
+						   ike_transform_str(&peer->ike[k], text,
+								     sizeof(text)),
+						   why);
 			peer->n_ike = (unsigned)n;
 		}
 	}
@@ -60,11 +61,11 @@ static void check_esp_proposals(struct check *c, struct where w, const struct ra
 					       sizeof(why)) != 0)
 				check_error(c, item, "%s", why);
 			for (size_t k = child->n_esp; k < n; k++)
-				if (esp_transform_weak(&child->esp[k]))
+				if (esp_transform_weak(&child->esp[k], why, sizeof(why)))
 					check_warn(c, item, "%s is weak: %s",
 						   esp_transform_str(&child->esp[k], text,
 								     sizeof(text)),
-						   esp_transform_weak(&child->esp[k]));
+						   why);
 			child->n_esp = (unsigned)n;
 		}
 	}

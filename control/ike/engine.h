@@ -105,7 +105,7 @@ struct isakmp_sa {
 	enum natt_version natt;
 	bool nat_local, nat_remote, encap;
 	bool peer_dpd; /* it said so */
-	bool peer_parallel; /* likewise: any number of exchanges at once */
+	bool peer_parallel; /* likewise: any number of exchanges at once, and it numbers parallel pairs */
 	uint64_t created_us, established_us, expires_us, last_rx_us;
 	uint64_t heard_us; /* when the first message of its Main Mode came in */
 	struct timer life; /* soft, then hard; half-open: its deadline */
@@ -139,12 +139,14 @@ struct pair {                    /* one SA pair, from its reservation to its end
 	bool dead, initiator, in_set, out_set;
 	bool rekey_due; /* soft limit reached, or asked for */
 	bool redundant; /* made at the same time as a better one: keys kept, never sent with */
+	bool indexed;   /* both sides know idx: it came with Quick Mode message 1 */
 	bool told;      /* old, and the peer was sent a DELETE for it */
 	struct sa_ref ref;
 	uint32_t spi_out;
 	struct esp_transform t;
 	bool udp_encap;
 	struct ike_path path;
+	struct ip_addr oa_local, oa_remote; /* see struct sa_params */
 	struct selector sel;
 	uint32_t life_s;
 	uint64_t life_kb; /* agreed on, 0 = none */
@@ -164,6 +166,8 @@ struct qm { /* Quick Mode's own */
 	struct esp_choice choice;
 	uint16_t group; /* PFS, 0 = none */
 	bool have_ids;
+	bool indexed; /* idx came from the initiator */
+	struct ip_addr oa_local, oa_remote; /* NAT-OA of the peer: our address, and its own */
 };
 
 /* A signature to be made, or a peer to be checked: what a job takes with it and brings back. */
@@ -373,6 +377,7 @@ void child_delete_pairs(struct child *child, const char *why);
 /* ------------------------------------------------------------------------ pair.c ------------ */
 struct pair *pair_new(struct child *child, unsigned idx, bool initiator, struct exchange *x);
 struct pair *pair_find(struct ike *ike, uint32_t spi);
+uint8_t pair_proto(const struct pair *pair); /* enum protocol_id */
 int pair_derive(struct pair *pair, struct exchange *x); /* keys and everything else chosen */
 int pair_install(struct pair *pair, enum sa_dir dir);
 /* Both directions stand: replaces its predecessors, sets the limits, says so. */
@@ -436,6 +441,7 @@ void informational_receive(struct isakmp_sa *sa, struct inmsg *m);
 void informational_clear(struct isakmp_sa *sa, struct inmsg *m);
 void info_notify(struct isakmp_sa *sa, uint8_t proto, uint16_t type, const void *spi,
 		 size_t spi_len, const void *data, size_t data_len);
+/* DELETE for what we receive of the pair. */
 void info_delete_pair(struct isakmp_sa *sa, const struct pair *pair);
 void info_delete_sa(struct isakmp_sa *sa);
 /* A notify in the clear, for a phase 1 that fails. */
@@ -445,16 +451,26 @@ void info_clear_notify(struct ike *ike, const struct ike_path *path, const uint8
 /* ------------------------------------------------------------------------ lifetime.c -------- */
 /* The shorter of two; 0 is no limit. */
 uint64_t lifetime_shorter(uint64_t a, uint64_t b);
-/* Adds the notify RESPONDER-LIFETIME for our SPI; 0 for what needs no telling. */
-void lifetime_tell(struct msgbuf *m, uint32_t spi, uint32_t life_s, uint64_t life_kb);
+/* Adds the notify RESPONDER-LIFETIME for our SPI of that protocol; 0 for what needs no telling. */
+void lifetime_tell(struct msgbuf *m, uint8_t proto, uint32_t spi, uint32_t life_s, uint64_t life_kb);
 /* Shortens what was chosen to what such a notify in the message says. */
 void lifetime_read(const struct payload_list *l, struct esp_choice *c);
+
+/* ------------------------------------------------------------------------ pair_index.c ------ */
+/* Adds the notify that says which of the child's parallel pairs the Quick Mode is for. */
+void pair_index_tell(struct msgbuf *m, const struct pair *pair);
+/* True with the number when message 1 has it. */
+bool pair_index_read(const struct payload_list *l, unsigned *idx);
 
 /* ------------------------------------------------------------------------ natt.c, vendor.c -- */
 void natt_write(struct msgbuf *m, const struct isakmp_sa *sa, enum hash_alg hash);
 void natt_read(struct isakmp_sa *sa, const struct payload_list *l);
 void natt_float(struct isakmp_sa *sa); /* initiator, before message 5 */
 uint16_t natt_encap(const struct isakmp_sa *sa, enum sa_mode mode);
+/* Transport mode in UDP: both original addresses, as far as we know them (RFC 3947 section 5.2). */
+void natt_oa_write(struct msgbuf *m, const struct isakmp_sa *sa, bool initiator);
+/* What the peer says of them; whatever it leaves out stays IP_NONE. */
+void natt_oa_read(struct exchange *x, const struct payload_list *l);
 void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa);
 void vendor_read(struct isakmp_sa *sa, const struct payload_list *l);
 

@@ -70,7 +70,7 @@ void info_delete_pair(struct isakmp_sa *sa, const struct pair *pair)
 	uint8_t spi[4];
 
 	put_u32(spi, pair->ref.spi);
-	info_delete(sa, PROTO_ESP, spi, sizeof(spi));
+	info_delete(sa, pair_proto(pair), spi, sizeof(spi));
 }
 
 void info_delete_sa(struct isakmp_sa *sa)
@@ -146,15 +146,15 @@ static uint32_t notify_spi(const struct notify *n)
 	return n->spi.len == 4 ? get_u32(n->spi.p) : 0;
 }
 
-/* The pair of this peer that sends to that SPI. */
-static struct pair *peer_pair_out(struct peer *peer, uint32_t spi)
+/* The pair of this peer that sends to that SPI of that protocol (0: of either). */
+static struct pair *peer_pair_out(struct peer *peer, uint8_t proto, uint32_t spi)
 {
 	struct child *c;
 	struct pair *p;
 
 	TAILQ_FOREACH(c, &peer->children, link)
 		TAILQ_FOREACH(p, &c->pairs, link)
-			if (!p->dead && p->spi_out == spi)
+			if (!p->dead && p->spi_out == spi && (proto == 0 || pair_proto(p) == proto))
 				return p;
 	return NULL;
 }
@@ -172,7 +172,7 @@ static void info_notified(struct isakmp_sa *sa, const struct notify *n)
 		peer_forget_before(sa->peer, sa->heard_us, sa);
 		return;
 	case N_INVALID_SPI:
-		pair = peer_pair_out(sa->peer, notify_spi(n));
+		pair = peer_pair_out(sa->peer, 0, notify_spi(n));
 		if (pair && pair->state != PAIR_NEW)
 			pair_delete(pair, false, "the peer does not know its SPI");
 		return;
@@ -190,8 +190,8 @@ static void info_deleted(struct isakmp_sa *sa, const struct delete_payload *d)
 
 	for (unsigned i = 0; i < d->n_spis && i < IKE_MAX_DELETE_SPIS; i++) {
 		const uint8_t *spi = d->spis.p + (size_t)i * d->spi_len;
-		if (d->proto == PROTO_ESP && d->spi_len == 4) {
-			struct pair *pair = peer_pair_out(sa->peer, get_u32(spi));
+		if ((d->proto == PROTO_ESP || d->proto == PROTO_AH) && d->spi_len == 4) {
+			struct pair *pair = peer_pair_out(sa->peer, d->proto, get_u32(spi));
 			if (pair && pair->x) /* it overtook Quick Mode message 3 */
 				exchange_kill(pair->x);
 			else if (pair)

@@ -142,18 +142,20 @@ enum notify_type {
 	N_INITIAL_CONTACT = 24578,
 	N_DPD = 36136,	   /* R-U-THERE */
 	N_DPD_ACK = 36137, /* R-U-THERE-ACK */
+	N_PAIR_INDEX = 33110, /* ours, private use: which of parallel SA pairs; see pair_index.c */
 };
 
 /* --------------------------------------------------------------------------------- limits --- */
 #define IKE_MAX_MESSAGE	    16384 /* bytes of one ISAKMP message that we parse */
 #define IKE_MAX_PAYLOADS    48	  /* in one message */
-#define IKE_MAX_PROPOSALS   16	  /* in one SA payload */
-#define IKE_MAX_TRANSFORMS  64	  /* in one SA payload, all proposals together */
+#define IKE_MAX_PROPOSALS   64	  /* looked at in one SA payload; those behind do not count */
+#define IKE_MAX_TRANSFORMS  128	  /* likewise, all proposals together */
 #define IKE_MAX_ATTRS	    16	  /* in one transform */
 #define IKE_NONCE_MIN	    8	  /* RFC 2409 section 5 */
 #define IKE_NONCE_MAX	    256
 #define IKE_NONCE_OURS	    32
 #define IKE_MAX_ID	    256	  /* bytes of identification data */
+#define IKE_MAX_PAIRS	    64	  /* parallel SA pairs of one child */
 #define IKE_MAX_SPI	    16
 #define IKE_MAX_DELETE_SPIS 256
 

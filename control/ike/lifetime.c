@@ -22,13 +22,13 @@ uint64_t lifetime_shorter(uint64_t a, uint64_t b)
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-void lifetime_tell(struct msgbuf *m, uint32_t spi, uint32_t life_s, uint64_t life_kb)
+void lifetime_tell(struct msgbuf *m, uint8_t proto, uint32_t spi, uint32_t life_s, uint64_t life_kb)
 {
 	if (life_s == 0 && life_kb == 0)
 		return;
 	msg_open(m, PL_NOTIFY);
 	msg_put_u32(m, DOI_IPSEC);
-	msg_put_u8(m, PROTO_ESP);
+	msg_put_u8(m, proto);
 	msg_put_u8(m, sizeof(spi));
 	msg_put_u16(m, N_RESPONDER_LIFETIME);
 	msg_put_u32(m, spi);
@@ -70,7 +70,7 @@ void lifetime_read(const struct payload_list *l, struct esp_choice *c)
 
 	for (unsigned k = 0; (p = payload_find(l, PL_NOTIFY, k)); k++)
 		if (notify_parse(p->body, &n) == 0 && n.type == N_RESPONDER_LIFETIME &&
-		    n.proto == PROTO_ESP)
+		    (n.proto == PROTO_ESP || n.proto == PROTO_AH))
 			take_lives(n.data, &life_s, &c->life_kb);
 	c->life_s = life_s > UINT32_MAX ? UINT32_MAX : (uint32_t)life_s;
 }

@@ -89,10 +89,12 @@ struct sa_payload {
 	unsigned n_proposals;
 	struct transform transforms[IKE_MAX_TRANSFORMS];
 	unsigned n_transforms;
+	bool cut;	 /* it held more than fits here */
+	uint8_t cut_num; /* number of the first proposal that did not fit, 0 = all did */
 };
 
 /* Returns 0, or -EBADMSG with a static sentence (doi and situation are then still set when the body
- * has them). Views point into body. A large struct: callers keep one on the heap. */
+ * has them). What is beyond the limits is checked and left out. Views point into body. A large struct: callers keep one on the heap. */
 int sa_payload_parse(struct view body, struct sa_payload *out, const char **why);
 /* The first attribute of that type, or NULL. */
 const struct attr *transform_attr(const struct transform *t, uint16_t type);

@@ -69,18 +69,25 @@ static int link_parse(struct view v, uint8_t more, size_t fixed, size_t *size, c
 	return 0;
 }
 
+/* keep: into out; otherwise they are only checked. */
 static int transforms_parse(struct view v, struct sa_payload *out, struct proposal *pr,
-			    unsigned claimed, const char **why)
+			    unsigned claimed, bool keep, const char **why)
 {
+	struct transform beyond, *t;
+	unsigned n = 0;
+
 	pr->first = out->n_transforms;
-	while (v.len) {
+	for (; v.len; n++) {
 		size_t size;
 		int rc = link_parse(v, PL_TRANSFORM, TRANSFORM_FIXED_LEN, &size, why);
 		if (rc)
 			return rc;
-		if (out->n_transforms == IKE_MAX_TRANSFORMS)
-			return bad(why, "the SA payload has too many transforms");
-		struct transform *t = &out->transforms[out->n_transforms++];
+		if (keep && out->n_transforms < IKE_MAX_TRANSFORMS) {
+			t = &out->transforms[out->n_transforms++];
+		} else {
+			out->cut = true;
+			t = &beyond;
+		}
 		t->num = v.p[4];
 		t->id = v.p[5];
 		t->raw = (struct view){ v.p, size };
@@ -93,17 +100,20 @@ static int transforms_parse(struct view v, struct sa_payload *out, struct propos
 		v.len -= size;
 	}
 	pr->n_transforms = out->n_transforms - pr->first;
-	if (pr->n_transforms != claimed)
+	if (n != claimed)
 		return bad(why, "a proposal's number of transforms is not what it says");
 	return 0;
 }
 
 static int proposal_parse(struct view raw, struct sa_payload *out, const char **why)
 {
-	if (out->n_proposals == IKE_MAX_PROPOSALS)
-		return bad(why, "the SA payload has too many proposals");
-	struct proposal *pr = &out->proposals[out->n_proposals++];
+	bool keep = out->n_proposals < IKE_MAX_PROPOSALS;
+	struct proposal beyond, *pr = keep ? &out->proposals[out->n_proposals++] : &beyond;
 	size_t spi_len = raw.p[6];
+
+	if (!keep && !out->cut_num)
+		out->cut_num = raw.p[4];
+	out->cut |= !keep;
 
 	if (spi_len > IKE_MAX_SPI)
 		return bad(why, "a proposal's SPI is too long");
@@ -116,7 +126,7 @@ static int proposal_parse(struct view raw, struct sa_payload *out, const char **
 		.raw = raw,
 	};
 	struct view rest = { pr->spi.p + spi_len, raw.len - PROPOSAL_FIXED_LEN - spi_len };
-	return transforms_parse(rest, out, pr, raw.p[7], why);
+	return transforms_parse(rest, out, pr, raw.p[7], keep, why);
 }
 
 int sa_payload_parse(struct view body, struct sa_payload *out, const char **why)
@@ -125,6 +135,8 @@ int sa_payload_parse(struct view body, struct sa_payload *out, const char **why)
 	out->n_transforms = 0;
 	out->doi = 0;
 	out->situation = 0;
+	out->cut = false;
+	out->cut_num = 0;
 	out->body = body;
 	if (body.len < SA_FIXED_LEN)
 		return bad(why, "the SA payload is too short");

@@ -97,6 +97,7 @@ const char *notify_name(uint16_t type)
 		{ N_RESPONDER_LIFETIME, "RESPONDER-LIFETIME" },
 		{ N_REPLAY_STATUS, "REPLAY-STATUS" },
 		{ N_INITIAL_CONTACT, "INITIAL-CONTACT" },
+		{ N_PAIR_INDEX, "PAIR-INDEX" },
 		{ N_DPD, "R-U-THERE" },
 		{ N_DPD_ACK, "R-U-THERE-ACK" },
 	};

@@ -61,6 +61,55 @@ void natt_read(struct isakmp_sa *sa, const struct payload_list *l)
 							 : "forced by the configuration");
 }
 
+void natt_oa_write(struct msgbuf *m, const struct isakmp_sa *sa, bool initiator)
+{
+	const struct ip_addr *own = &sa->path.local, *other = &sa->path.remote;
+	const struct ip_addr *both[2] = { initiator ? own : other, initiator ? other : own };
+	bool rfc = sa->natt == NATT_RFC3947;
+
+	/* the drafts know only the sender's own */
+	for (unsigned i = 0; i < (rfc ? 2 : 1); i++) {
+		const struct ip_addr *a = rfc ? both[i] : own;
+		msg_open(m, rfc ? PL_NAT_OA : PL_NAT_OA_DRAFT);
+		msg_put_u8(m, a->family == IP_V6 ? ID_IPV6_ADDR : ID_IPV4_ADDR);
+		msg_put_u8(m, 0);
+		msg_put_u16(m, 0);
+		msg_put(m, a->b, ip_addr_len(a));
+		msg_close(m);
+	}
+}
+
+/* The body is that of an identity with an address in it. */
+static struct ip_addr oa_parse(const struct payload *p)
+{
+	struct ip_addr none = { .family = IP_NONE };
+	struct ip_range r;
+	struct ike_id id;
+
+	if (!p || ike_id_parse(p->body, &id) != 0 ||
+	    (id.type != ID_IPV4_ADDR && id.type != ID_IPV6_ADDR) || ike_id_to_range(&id, &r) != 0)
+		return none;
+	return r.lo;
+}
+
+void natt_oa_read(struct exchange *x, const struct payload_list *l)
+{
+	struct qm *q = &x->qm;
+	bool rfc = x->sa->natt == NATT_RFC3947;
+	uint8_t type = rfc ? PL_NAT_OA : PL_NAT_OA_DRAFT;
+	struct ip_addr first = oa_parse(payload_find(l, type, 0));
+	struct ip_addr second = oa_parse(payload_find(l, type, 1));
+
+	q->oa_local = q->oa_remote = (struct ip_addr){ .family = IP_NONE };
+	if (!rfc || second.family == IP_NONE) {
+		q->oa_remote = first; /* one alone is the sender's own */
+		return;
+	}
+	/* the initiator's first, whoever sends */
+	q->oa_local = x->initiator ? first : second;
+	q->oa_remote = x->initiator ? second : first;
+}
+
 void natt_float(struct isakmp_sa *sa)
 {
 	if (!sa->encap || sa->path.local_port != 500)

@@ -38,6 +38,11 @@ static void pair_end(void *arg)
 
 static void pair_send(void *arg);
 
+uint8_t pair_proto(const struct pair *pair)
+{
+	return pair->t.ah ? PROTO_AH : PROTO_ESP;
+}
+
 struct pair *pair_new(struct child *child, unsigned idx, bool initiator, struct exchange *x)
 {
 	struct ike *ike = child->ike;
@@ -117,17 +122,19 @@ int pair_derive(struct pair *pair, struct exchange *x)
 	pair->life_kb = lifetime_shorter(pair->child->cfg.life_kb, c->life_kb);
 	if (pair->life_kb > UINT64_MAX / 1024)
 		pair->life_kb = 0; /* more bytes than can be counted */
-	pair->udp_encap = x->sa->encap;
+	pair->udp_encap = x->sa->encap && !pair->t.ah;
+	pair->oa_local = x->qm.oa_local;
+	pair->oa_remote = x->qm.oa_remote;
 	pair->path = x->sa->path;
 	pair->keys = ike_secret_alloc(pair->ike, sizeof(*pair->keys));
 	if (!pair->keys)
 		return -ENOMEM;
-	int rc = ike_keymat(k, PROTO_ESP, pair->ref.spi, gxy, ni, nr, &pair->t, pair->keys->in,
-			    pair->keys->in_auth);
+	int rc = ike_keymat(k, pair_proto(pair), pair->ref.spi, gxy, ni, nr, &pair->t,
+			    pair->keys->in, pair->keys->in_auth);
 	if (rc != 0)
 		return rc;
-	return ike_keymat(k, PROTO_ESP, pair->spi_out, gxy, ni, nr, &pair->t, pair->keys->out,
-			  pair->keys->out_auth);
+	return ike_keymat(k, pair_proto(pair), pair->spi_out, gxy, ni, nr, &pair->t,
+			  pair->keys->out, pair->keys->out_auth);
 }
 
 int pair_install(struct pair *pair, enum sa_dir dir)
@@ -141,7 +148,7 @@ int pair_install(struct pair *pair, enum sa_dir dir)
 		.spi = in ? pair->ref.spi : pair->spi_out,
 		.policy = cfg->policy,
 		.spread = child_pairs(pair->child) > 1,
-		.proto = SA_ESP,
+		.proto = pair->t.ah ? SA_AH : SA_ESP,
 		.mode = cfg->mode,
 		.encr = pair->t.encr,
 		.key_bits = pair->t.key_bits,
@@ -152,6 +159,8 @@ int pair_install(struct pair *pair, enum sa_dir dir)
 		.udp_encap = pair->udp_encap,
 		.local_port = pair->path.local_port,
 		.remote_port = pair->path.remote_port,
+		.oa_local = pair->oa_local,
+		.oa_remote = pair->oa_remote,
 		.sel = pair->sel,
 		.replay_window = cfg->replay_window,
 		.df = cfg->df,
@@ -224,7 +233,8 @@ static bool pair_precedes(const struct pair *o, const struct pair *pair)
 /* Retires what the new pair replaces. Returns false when the new one is itself redundant. */
 static bool pair_succeeds(struct pair *pair, uint32_t replaces, bool *rekey)
 {
-	bool parallel = child_pairs(pair->child) > 1;
+	/* where only the peer knows which one it replaces, its DELETE says so */
+	bool parallel = child_pairs(pair->child) > 1 && !pair->indexed;
 	uint64_t settled_at = ike_now(pair->ike) + SETTLE_US;
 	struct pair *o;
 
@@ -236,7 +246,7 @@ static bool pair_succeeds(struct pair *pair, uint32_t replaces, bool *rekey)
 			*rekey = true;
 			continue;
 		}
-		if (parallel) /* only the peer knows which one it replaces: its DELETE says so */
+		if (parallel)
 			continue;
 		/* a third pair now could be weighed against different ones by the two sides */
 		pair->child->settled_at = settled_at;

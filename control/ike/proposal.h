@@ -32,7 +32,8 @@ struct esp_choice {
 struct esp_policy {
 	const struct esp_transform *t; /* by preference */
 	unsigned n;
-	uint16_t encap;	    /* the mode for the path: ENCAP_TUNNEL, ENCAP_UDP_TUNNEL, ... */
+	uint16_t encap;	    /* the mode for the path: ENCAP_TUNNEL, ENCAP_UDP_TUNNEL, ...; AH has none
+			     * in UDP, and is neither offered nor taken then */
 	uint16_t group;	    /* initiator: the one PFS group offered, 0 = none */
 	uint32_t life_s;
 	uint64_t life_kb;
@@ -42,7 +43,9 @@ struct esp_policy {
  * no transform of p->group) makes msg_finish() fail. */
 void ike_offer_write(struct msgbuf *m, const struct ike_transform *t, unsigned n, uint16_t auth,
 		     uint32_t life_s, uint64_t life_kb);
-/* Phase 2: one ESP proposal with our SPI; only transforms of p->group. */
+/* Is there anything of p to offer? */
+bool esp_offer_possible(const struct esp_policy *p);
+/* Phase 2: a proposal with our SPI for each run of ESP or AH transforms; only those of p->group. */
 void esp_offer_write(struct msgbuf *m, const struct esp_policy *p, uint32_t spi);
 
 /* Responder: the first of ours that was offered. 0, or -ENOENT with why: for the closest offer the

@@ -59,9 +59,17 @@ static bool group_matches(uint16_t peer, uint16_t ours)
 	return peer == ours || (ours == 0 && group_info(peer));
 }
 
+bool esp_transform_fits(const struct esp_transform *t, uint16_t encap)
+{
+	uint16_t plain = encap_plain(encap);
+
+	return !t->ah || (plain != ENCAP_UDP_TUNNEL && plain != ENCAP_UDP_TRANSPORT);
+}
+
 static bool esp_matches(const struct esp_seen *s, const struct esp_transform *t, uint16_t encap)
 {
-	return encr_from_esp(s->encr) == t->encr && s->key_bits == t->key_bits &&
+	return s->ah == t->ah && esp_transform_fits(t, encap) &&
+	       encr_from_esp(s->encr) == t->encr && s->key_bits == t->key_bits &&
 	       integ_matches(s->integ, t->integ) && group_matches(s->group, t->group) &&
 	       s->esn == t->esn && encap_plain(s->encap) == encap_plain(encap);
 }
@@ -73,7 +81,9 @@ static void esp_diff(const struct esp_seen *s, const struct esp_transform *t, ui
 	char a[48], b[48];
 
 	memset(d, 0, sizeof(*d));
-	if (encr != t->encr || s->key_bits != t->key_bits)
+	if (s->ah != t->ah)
+		diff_add(d, "PROTOCOL", s->ah ? "AH" : "ESP", t->ah ? "AH" : "ESP");
+	if (!s->ah && !t->ah && (encr != t->encr || s->key_bits != t->key_bits))
 		diff_add(d, "ENCR", encr_text(encr, s->encr, s->key_bits, a, sizeof(a)),
 			 encr_text(t->encr, 0, t->key_bits, b, sizeof(b)));
 	if (!integ_matches(s->integ, t->integ))
@@ -84,7 +94,9 @@ static void esp_diff(const struct esp_seen *s, const struct esp_transform *t, ui
 			 group_text(t->group, b, sizeof(b)));
 	if (s->esn != t->esn)
 		diff_add(d, "ESN", s->esn ? "yes" : "no", t->esn ? "yes" : "no");
-	if (encap_plain(s->encap) != encap_plain(encap))
+	if (!esp_transform_fits(t, encap))
+		diff_add(d, "NAT", s->ah ? "AH" : "ESP", "no AH, it cannot pass a NAT");
+	else if (encap_plain(s->encap) != encap_plain(encap))
 		diff_add(d, "MODE", encap_text(s->encap, a, sizeof(a)),
 			 encap_text(encap, b, sizeof(b)));
 }
@@ -101,6 +113,11 @@ static void closest_mode(struct closest *c, const struct esp_seen *s, uint16_t e
 		 encap_text(encap, b, sizeof(b)));
 }
 
+bool esp_offered(const struct esp_policy *p, const struct esp_transform *t)
+{
+	return t->group == p->group && esp_transform_fits(t, p->encap);
+}
+
 static void esp_choice_fill(const struct esp_seen *s, struct esp_choice *out)
 {
 	*out = (struct esp_choice){
@@ -108,7 +125,8 @@ static void esp_choice_fill(const struct esp_seen *s, struct esp_choice *out)
 		       .key_bits = s->key_bits,
 		       .integ = integ_from_attr(s->integ),
 		       .group = s->group,
-		       .esn = s->esn },
+		       .esn = s->esn,
+		       .ah = s->ah },
 		.encap = s->encap,
 		.life_s = s->life.s,
 		.life_kb = s->life.kb,
@@ -151,7 +169,8 @@ static void esp_explain_one(const struct esp_seen *s, const struct esp_policy *p
 		esp_diff(s, &pol->t[k], pol->encap, &d);
 		bool nearer = d.n < c->distance;
 		closest_diff(c, &d, proposal, transform);
-		if (nearer && d.n == 1 && encap_plain(s->encap) != encap_plain(pol->encap))
+		if (nearer && d.n == 1 && esp_transform_fits(&pol->t[k], pol->encap) &&
+		    encap_plain(s->encap) != encap_plain(pol->encap))
 			closest_mode(c, s, pol->encap, proposal, transform);
 	}
 }
@@ -188,7 +207,8 @@ int esp_offer_select(const struct sa_payload *offer, const struct esp_policy *p,
 		snprintf(c.text, sizeof(c.text), "no phase 2 proposal is configured");
 	else
 		esp_explain(offer, p, &c);
-	snprintf(why, why_size, "%s", c.text);
+	snprintf(why, why_size, "%s%s", c.text,
+		 offer->cut ? "; the offer is longer than what is looked at" : "");
 	return -ENOENT;
 }
 
@@ -217,7 +237,7 @@ void esp_answer_resolve(const struct esp_policy *p, struct esp_choice *c)
 	unsigned k = c->transform;
 
 	for (unsigned i = 0; i < p->n; i++) {
-		if (p->t[i].group != p->group)
+		if (!esp_offered(p, &p->t[i]))
 			continue;
 		if (k-- == 0) {
 			c->t.integ = p->t[i].integ;

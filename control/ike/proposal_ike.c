@@ -143,7 +143,8 @@ int ike_offer_select(const struct sa_payload *offer, const struct ike_transform 
 		snprintf(c.text, sizeof(c.text), "no phase 1 proposal is configured");
 	else
 		ike_explain(offer, ours, n, auth, &c);
-	snprintf(why, why_size, "%s", c.text);
+	snprintf(why, why_size, "%s%s", c.text,
+		 offer->cut ? "; the offer is longer than what is looked at" : "");
 	return -ENOENT;
 }
 

@@ -70,7 +70,7 @@ static int settle_key_bits(enum encr_alg encr, uint16_t *key_bits, char *why, si
 	const struct encr_info *info = encr_info(encr);
 
 	if (encr == ENCR_NONE)
-		return 0;
+		return 0; /* told apart from ours later, by name */
 	if (*key_bits && !info->has_key_len)
 		return refuse(why, size, "Key Length is not allowed with %s", info->title);
 	if (!*key_bits)
@@ -150,12 +150,24 @@ static int esp_attr_read(const struct attr *a, struct esp_seen *s, char *why, si
 	}
 }
 
+/* RFC 2407 section 4.5: the transform says the algorithm, and AUTH says it again. */
+static int ah_seen_check(const struct esp_seen *s, uint8_t id, char *why, size_t size)
+{
+	if (s->key_bits)
+		return refuse(why, size, "Key Length is not allowed with AH");
+	if (!s->integ)
+		return refuse(why, size, "AH comes without AUTH");
+	if (integ_from_ah(id) != INTEG_NONE && integ_from_ah(id) != integ_from_attr(s->integ))
+		return refuse(why, size, "AH transform %u contradicts AUTH %u", id, s->integ);
+	if (integ_from_ah(id) == INTEG_NONE)
+		return refuse(why, size, "AH transform %u is not known", id);
+	return 0;
+}
+
 static int esp_seen_check(const struct esp_seen *s, char *why, size_t size)
 {
 	enum encr_alg encr = encr_from_esp(s->encr);
 
-	if (!s->encap)
-		return refuse(why, size, "the encapsulation mode is missing");
 	if (encr == ENCR_NONE)
 		return 0; /* told apart from ours later, by name */
 	if (encr_info(encr)->aead && s->integ)
@@ -169,17 +181,22 @@ int esp_transform_read(const struct proposal *pr, const struct transform *t, str
 		       char *why, size_t why_size)
 {
 	memset(out, 0, sizeof(*out));
-	if (pr->proto != PROTO_ESP)
-		return refuse(why, why_size, "protocol %u is not ESP", pr->proto);
+	if (pr->proto != PROTO_ESP && pr->proto != PROTO_AH)
+		return refuse(why, why_size, "protocol %u is neither ESP nor AH", pr->proto);
 	if (pr->spi.len != SPI_LEN)
 		return refuse(why, why_size, "the SPI has %zu bytes instead of 4", pr->spi.len);
 	out->spi = get_u32(pr->spi.p);
 	if (out->spi < SPI_MIN)
 		return refuse(why, why_size, "SPI %u is reserved", out->spi);
-	out->encr = t->id;
+	out->ah = pr->proto == PROTO_AH;
+	out->encr = out->ah ? 0 : t->id;
 	for (unsigned i = 0; i < t->n_attrs; i++)
 		if (esp_attr_read(&t->attr[i], out, why, why_size))
 			return -ENOTSUP;
+	if (!out->encap)
+		return refuse(why, why_size, "the encapsulation mode is missing");
+	if (out->ah)
+		return ah_seen_check(out, t->id, why, why_size);
 	if (settle_key_bits(encr_from_esp(out->encr), &out->key_bits, why, why_size))
 		return -ENOTSUP;
 	return esp_seen_check(out, why, why_size);
@@ -190,7 +207,9 @@ bool proposal_is_bundle(const struct sa_payload *offer, unsigned proposal)
 	for (unsigned i = 0; i < offer->n_proposals; i++)
 		if (i != proposal && offer->proposals[i].num == offer->proposals[proposal].num)
 			return true;
-	return false;
+	/* its other half may be what did not fit */
+	return offer->cut_num && proposal + 1 == offer->n_proposals &&
+	       offer->proposals[proposal].num == offer->cut_num;
 }
 
 /* ------------------------------------------------------------------------- as text ---------- */

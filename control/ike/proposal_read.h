@@ -18,7 +18,8 @@ struct ike_seen {
 };
 
 struct esp_seen {
-	uint8_t encr;
+	bool ah;
+	uint8_t encr; /* of ESP */
 	uint16_t integ, group, encap; /* 0 = absent */
 	uint16_t key_bits;
 	bool esn;
@@ -50,6 +51,11 @@ struct closest {
 void closest_diff(struct closest *c, const struct diff *d, unsigned proposal, unsigned transform);
 /* Takes a reason, which is further away than any difference. */
 void closest_reason(struct closest *c, const char *reason, unsigned proposal, unsigned transform);
+
+/* AH through a NAT would never arrive: RFC 3948 has UDP encapsulation for ESP alone. */
+bool esp_transform_fits(const struct esp_transform *t, uint16_t encap);
+/* Is it one of those that we offer under this policy? */
+bool esp_offered(const struct esp_policy *p, const struct esp_transform *t);
 
 /* True when another proposal has the same number: both protocols would be wanted at once. */
 bool proposal_is_bundle(const struct sa_payload *offer, unsigned proposal);

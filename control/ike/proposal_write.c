@@ -32,10 +32,11 @@ static void sa_open(struct msgbuf *m)
 	msg_put_u32(m, SIT_IDENTITY_ONLY);
 }
 
-/* The only proposal of a payload. spi 0: none. */
-static size_t proposal_open(struct msgbuf *m, uint8_t num, uint8_t proto, uint32_t spi, unsigned n)
+/* spi 0: none. last: no further proposal follows. */
+static size_t proposal_open(struct msgbuf *m, uint8_t num, bool last, uint8_t proto, uint32_t spi,
+			    unsigned n)
 {
-	size_t at = nested_open(m, PL_NONE);
+	size_t at = nested_open(m, last ? PL_NONE : PL_PROPOSAL);
 
 	msg_put_u8(m, num);
 	msg_put_u8(m, proto);
@@ -92,7 +93,7 @@ void ike_offer_write(struct msgbuf *m, const struct ike_transform *t, unsigned n
 		return;
 	}
 	sa_open(m);
-	size_t proposal = proposal_open(m, 1, PROTO_ISAKMP, 0, n);
+	size_t proposal = proposal_open(m, 1, true, PROTO_ISAKMP, 0, n);
 	for (unsigned k = 0; k < n; k++) {
 		size_t at = transform_open(m, k, n, TRANSFORM_KEY_IKE);
 		put_attr(m, ATTR_ENCR, encr_info(t[k].encr)->ike_id);
@@ -112,7 +113,8 @@ void ike_offer_write(struct msgbuf *m, const struct ike_transform *t, unsigned n
 static void esp_transform_write(struct msgbuf *m, const struct esp_policy *p,
 				const struct esp_transform *t, unsigned k, unsigned n)
 {
-	size_t at = transform_open(m, k, n, encr_info(t->encr)->esp_id);
+	uint8_t id = t->ah ? integ_info(t->integ)->ah_id : encr_info(t->encr)->esp_id;
+	size_t at = transform_open(m, k, n, id);
 
 	put_attr(m, IPSEC_MODE, p->encap);
 	if (encr_info(t->encr)->has_key_len)
@@ -128,22 +130,53 @@ static void esp_transform_write(struct msgbuf *m, const struct esp_policy *p,
 	nested_close(m, at);
 }
 
+/* One proposal is for one protocol: the run of transforms from i on that have its. Returns where the
+ * next one begins, p->n at the end. */
+static unsigned esp_run(const struct esp_policy *p, unsigned i, unsigned *n)
+{
+	bool ah = p->t[i].ah;
+
+	for (*n = 0; i < p->n; i++) {
+		if (!esp_offered(p, &p->t[i]))
+			continue;
+		if (p->t[i].ah != ah)
+			break;
+		(*n)++;
+	}
+	return i;
+}
+
+static unsigned next_offered(const struct esp_policy *p, unsigned i)
+{
+	while (i < p->n && !esp_offered(p, &p->t[i]))
+		i++;
+	return i;
+}
+
+bool esp_offer_possible(const struct esp_policy *p)
+{
+	return next_offered(p, 0) < p->n;
+}
+
 void esp_offer_write(struct msgbuf *m, const struct esp_policy *p, uint32_t spi)
 {
-	unsigned n = 0, k = 0;
+	unsigned i = next_offered(p, 0), n, end;
 
-	for (unsigned i = 0; i < p->n; i++)
-		n += p->t[i].group == p->group;
-	if (n == 0 || n > IKE_MAX_TRANSFORMS || spi == 0) {
+	if (i == p->n || p->n > IKE_MAX_TRANSFORMS || spi == 0) {
 		m->overflow = true;
 		return;
 	}
 	sa_open(m);
-	size_t proposal = proposal_open(m, 1, PROTO_ESP, spi, n);
-	for (unsigned i = 0; i < p->n; i++)
-		if (p->t[i].group == p->group)
-			esp_transform_write(m, p, &p->t[i], k++, n);
-	nested_close(m, proposal);
+	for (uint8_t num = 1; i < p->n; num++, i = end) {
+		unsigned k = 0;
+		end = esp_run(p, i, &n);
+		size_t at = proposal_open(m, num, end == p->n, p->t[i].ah ? PROTO_AH : PROTO_ESP,
+					  spi, n);
+		for (; i < end; i++)
+			if (esp_offered(p, &p->t[i]))
+				esp_transform_write(m, p, &p->t[i], k++, n);
+		nested_close(m, at);
+	}
 	msg_close(m);
 }
 
@@ -154,7 +187,7 @@ void answer_write(struct msgbuf *m, const struct sa_payload *offer, unsigned pro
 	struct view raw = offer->transforms[transform].raw;
 
 	sa_open(m);
-	size_t at = proposal_open(m, pr->num, pr->proto, spi, 1);
+	size_t at = proposal_open(m, pr->num, true, pr->proto, spi, 1);
 	msg_put_u8(m, PL_NONE); /* all but the link to the next transform is the offer's */
 	msg_put(m, raw.p + 1, raw.len - 1);
 	nested_close(m, at);

@@ -105,6 +105,8 @@ static void qm_put_common(struct exchange *x, struct msgbuf *m)
 		msg_payload(m, PL_ID, x->qm.id_i.p, x->qm.id_i.len);
 		msg_payload(m, PL_ID, x->qm.id_r.p, x->qm.id_r.len);
 	}
+	if (x->sa->encap && x->qm.child->cfg.mode == SA_TRANSPORT)
+		natt_oa_write(m, x->sa, x->initiator);
 }
 
 /* The identities of a selector, seen from the initiator (us). */
@@ -128,6 +130,11 @@ static void qm_send_1(struct exchange *x, int rc)
 	struct esp_policy policy = qm_policy(x, q->child);
 	struct msgbuf m;
 
+	if (!esp_offer_possible(&policy)) {
+		exchange_fail(x, 0, "%s has only AH proposals, and AH cannot pass the NAT on the way "
+			      "to %s: add one for ESP", q->child->cfg.name, x->sa->peer->cfg.name);
+		return;
+	}
 	if (rc != 0 || qm_nonce(x, &x->ni) != 0 || qm_set_ids(x, &q->pair->sel) != 0)
 		goto failed;
 	exchange_begin(x, &m, true);
@@ -137,6 +144,8 @@ static void qm_send_1(struct exchange *x, int rc)
 	if (m.overflow || buf_set(x->ike, &q->sa_body, m.buf + sa_at, m.len - sa_at) != 0)
 		goto failed;
 	qm_put_common(x, &m);
+	if (q->indexed)
+		pair_index_tell(&m, q->pair);
 	if (qm_send(x, &m, hash_at, 0) == 0)
 		return;
 failed:
@@ -161,6 +170,7 @@ void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx, u
 		qm_no_memory(x);
 		return;
 	}
+	x->qm.indexed = x->qm.pair->indexed = sa->peer_parallel;
 	ike_note(x->ike, sa->peer, sa, "Quick Mode for %s begins%s", child->cfg.name,
 		 replaces ? " (rekey)" : "");
 	if (!x->qm.group)
@@ -180,7 +190,7 @@ static void qm_put_lifetime(const struct exchange *x, struct msgbuf *m)
 		s = 0;
 	if (lifetime_shorter(q->choice.life_kb, kb) == q->choice.life_kb)
 		kb = 0;
-	lifetime_tell(m, q->pair->ref.spi, s, kb);
+	lifetime_tell(m, q->choice.t.ah ? PROTO_AH : PROTO_ESP, q->pair->ref.spi, s, kb);
 }
 
 static int qm_send_2(struct exchange *x)
@@ -219,6 +229,7 @@ static int qm_send_3(struct exchange *x)
 static void qm_keyed(struct exchange *x, int rc)
 {
 	struct pair *pair = x->qm.pair;
+	char t[TRANSFORM_STR_LEN];
 
 	if (rc != 0) {
 		exchange_fail(x, N_INVALID_KEY_INFORMATION,
@@ -227,7 +238,17 @@ static void qm_keyed(struct exchange *x, int rc)
 		return;
 	}
 	x->busy = true; /* until quick_mode_installed() */
-	if (pair_derive(pair, x) != 0 || pair_install(pair, SA_IN) != 0)
+	rc = pair_derive(pair, x);
+	if (rc == 0)
+		rc = pair_install(pair, SA_IN);
+	if (rc == -ENOTSUP)
+		exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
+			      "the data plane does not have %s in %s mode, which was agreed on with "
+			      "%s: propose something else",
+			      esp_transform_str(&pair->t, t, sizeof(t)),
+			      pair->child->cfg.mode == SA_TUNNEL ? "tunnel" : "transport",
+			      x->sa->peer->cfg.name);
+	else if (rc != 0)
 		exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
 			      "the data plane does not take the SA pair agreed on with %s",
 			      x->sa->peer->cfg.name);
@@ -333,6 +354,7 @@ void qm_handle_2(struct exchange *x, const struct inmsg *m)
 	}
 	esp_answer_resolve(&policy, &q->choice);
 	lifetime_read(&m->list, &q->choice);
+	natt_oa_read(x, &m->list);
 	if (id_i && id_r && (!same_id(&q->id_i, id_i) || !same_id(&q->id_r, id_r))) {
 		exchange_fail(x, N_INVALID_ID_INFORMATION,
 			      "%s answered with other selectors than the ones offered for %s", name,

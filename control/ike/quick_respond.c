@@ -32,7 +32,7 @@ static int qm_selector(const struct exchange *x, const struct inmsg *m, struct s
 }
 
 /* Only an exact match counts: a narrower answer cannot be expressed in Quick Mode. */
-static struct child *qm_find_child(struct peer *peer, const struct selector *sel)
+static struct child *qm_find_exact(struct peer *peer, const struct selector *sel)
 {
 	struct child *c;
 
@@ -40,6 +40,36 @@ static struct child *qm_find_child(struct peer *peer, const struct selector *sel
 		if (!c->dead && selector_equal(&c->cfg.sel, sel))
 			return c;
 	return NULL;
+}
+
+static bool is_one(const struct ip_range *r)
+{
+	return ip_addr_equal(&r->lo, &r->hi);
+}
+
+/* Behind a NAT the initiator's own address means nothing here, nor does ours to it where we are
+ * behind one: in transport mode both stand for the ends of the path (RFC 3947 section 5.2). */
+static struct child *qm_find_translated(struct exchange *x, const struct selector *sel)
+{
+	const struct isakmp_sa *sa = x->sa;
+	const struct ip_addr *own = &x->qm.oa_remote;
+	struct selector seen = *sel;
+	struct child *c;
+
+	if (!sa->encap || !is_one(&sel->local) || !is_one(&sel->remote) ||
+	    (own->family != IP_NONE && !ip_addr_equal(own, &sel->remote.lo)))
+		return NULL;
+	seen.local = (struct ip_range){ sa->path.local, sa->path.local };
+	seen.remote = (struct ip_range){ sa->path.remote, sa->path.remote };
+	c = qm_find_exact(sa->peer, &seen);
+	return c && c->cfg.mode == SA_TRANSPORT ? c : NULL;
+}
+
+static struct child *qm_find_child(struct exchange *x, const struct selector *sel)
+{
+	struct child *c = qm_find_exact(x->sa->peer, sel);
+
+	return c ? c : qm_find_translated(x, sel);
 }
 
 static void qm_selector_mismatch(struct exchange *x, const struct selector *sel)
@@ -109,7 +139,8 @@ static bool qm_choose(struct exchange *x, const struct inmsg *m)
 			      "the phase 2 identities of %s are no addresses", name);
 		return false;
 	}
-	q->child = qm_find_child(x->sa->peer, &sel);
+	natt_oa_read(x, &m->list);
+	q->child = qm_find_child(x, &sel);
 	if (!q->child) {
 		qm_selector_mismatch(x, &sel);
 		return false;
@@ -142,7 +173,9 @@ void qm_handle_1(struct exchange *x, const struct inmsg *m)
 		return;
 	q->group = q->choice.t.group;
 	q->have_ids = id_i != NULL;
-	q->idx = child_pick_index(q->child);
+	q->indexed = pair_index_read(&m->list, &q->idx);
+	if (!q->indexed)
+		q->idx = child_pick_index(q->child);
 	if (!qm_take(x, m, q->group))
 		return;
 	q->pair = pair_new(q->child, q->idx, false, x);
@@ -153,5 +186,6 @@ void qm_handle_1(struct exchange *x, const struct inmsg *m)
 		qm_no_memory(x);
 		return;
 	}
+	q->pair->indexed = q->indexed;
 	qm_compute(x, q->group);
 }

@@ -62,7 +62,7 @@ Test(alg, phase1_proposals)
 	cr_assert_eq(n, 2);
 	cr_assert_str_eq(ike_transform_str(&t[0], buf, sizeof(buf)), "aes256-sha256-modp2048");
 	cr_assert_str_eq(ike_transform_str(&t[1], buf, sizeof(buf)), "aes128-sha256-modp2048");
-	cr_assert_null(ike_transform_weak(&t[0]));
+	cr_assert_null(ike_transform_weak(&t[0], why, sizeof(why)));
 
 	n = 0;
 	cr_assert_eq(ike_proposal_parse("aes128gcm16-sha256-modp2048", t, 8, &n, why, sizeof(why)), -EINVAL);
@@ -70,7 +70,91 @@ Test(alg, phase1_proposals)
 	cr_assert_eq(ike_proposal_parse("aes256-modp2048", t, 8, &n, why, sizeof(why)), -EINVAL);
 	cr_assert_eq(ike_proposal_parse("aes256-sha256-modp999", t, 8, &n, why, sizeof(why)), -EINVAL);
 	cr_assert_eq(ike_proposal_parse("3des-md5-modp1024", t, 8, &n, why, sizeof(why)), 0);
-	cr_assert_not_null(ike_transform_weak(&t[0]));
+	cr_assert_not_null(ike_transform_weak(&t[0], why, sizeof(why)));
+}
+
+/* What cannot be had in IKEv1, or is not built, is refused with the reason and what to take. */
+Test(alg, refused_with_the_reason_and_the_alternative)
+{
+	static const struct {
+		const char *text, *why, *instead;
+		bool phase1;
+	} rows[] = {
+		{ "aes256gcm16-sha256-modp2048", "no phase 1 number", "aes256 with a hash", true },
+		{ "aes256ctr-sha256-modp2048", "no phase 1 number", "aes256 with a hash", true },
+		{ "null-sha256-modp2048", "no phase 1 number", "aes256 with a hash", true },
+		{ "ah-sha256-modp2048", "not to phase 1", "children", true },
+		{ "aes256-sha256_96-modp2048", "truncation", "sha256", true },
+		{ "aes256-prfsha256-sha256-modp2048", "PRF is the HMAC", "leave it out", true },
+		{ "aes256-sha256-curve448", "no number for Curve448", "x25519", true },
+		{ "aes256-sha256-ecp192", "too small", "ecp256", true },
+		{ "chacha20poly1305", "no number for ChaCha20", "aes256gcm16", false },
+		{ "aes256ccm16", "AES-CCM", "aes256gcm16", false },
+		{ "blowfish128-sha1", "64-bit blocks", "aes128", false },
+		{ "aes128-aesxcbc", "AES-XCBC", "sha256", false },
+		{ "ah-aes128-sha256", "AH does not encrypt", "leave 'ah' out", false },
+		{ "ah", "needs an integrity", "ah-sha256", false },
+		{ "null", "without integrity", "null-sha256", false },
+		{ "aes128ctr", "without integrity", "aes128ctr-sha256", false },
+		{ "aes128gmac-sha1", "own integrity", "leave 'sha1' out", false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ike_transform ike[8];
+		struct esp_transform esp[8];
+		char why[256] = "";
+		size_t n = 0;
+		int rc = rows[i].phase1
+				 ? ike_proposal_parse(rows[i].text, ike, 8, &n, why, sizeof(why))
+				 : esp_proposal_parse(rows[i].text, esp, 8, &n, why, sizeof(why));
+		cr_expect_eq(rc, -EINVAL, "%s", rows[i].text);
+		cr_expect(strstr(why, rows[i].why), "%s: %s", rows[i].text, why);
+		cr_expect(strstr(why, rows[i].instead), "%s: %s", rows[i].text, why);
+	}
+}
+
+Test(alg, every_reason_for_weakness_is_named)
+{
+	struct ike_transform ike[8];
+	struct esp_transform esp[8];
+	char why[WEAK_STR_LEN], text[256];
+	size_t n = 0;
+
+	cr_assert_eq(ike_proposal_parse("des-md5-modp768", ike, 8, &n, text, sizeof(text)), 0);
+	cr_assert_not_null(ike_transform_weak(&ike[0], why, sizeof(why)));
+	cr_expect(strstr(why, "56-bit") && strstr(why, "MD5") && strstr(why, "Logjam"), "%s", why);
+	n = 0;
+	cr_assert_eq(esp_proposal_parse("null-md5-modp1024s160", esp, 8, &n, text, sizeof(text)), 0);
+	cr_assert_not_null(esp_transform_weak(&esp[0], why, sizeof(why)));
+	cr_expect(strstr(why, "nothing is encrypted") && strstr(why, "MD5") && strstr(why, "5114"),
+		  "%s", why);
+}
+
+/* What is printed for a transform is read as the same transform again: all of them. */
+Test(alg, phase2_notation_round_trip)
+{
+	static const char *const all[] = {
+		"aes128-sha1", "aes192-sha256", "aes256-sha256_96", "aes128ctr-sha384",
+		"aes192ctr-sha512", "aes256ctr-md5", "aes128gcm8", "aes192gcm8", "aes256gcm8",
+		"aes128gcm12", "aes192gcm12", "aes256gcm12", "aes128gcm16", "aes192gcm16",
+		"aes256gcm16", "aes128gmac", "aes192gmac", "aes256gmac", "3des-sha1", "des-md5",
+		"null-sha256", "ah-md5", "ah-sha1", "ah-sha256", "ah-sha256_96", "ah-sha384",
+		"ah-sha512-modp2048-esn", "aes128gcm16-x25519-esn", "aes128-sha1-modp1024s160",
+	};
+	char why[256], buf[TRANSFORM_STR_LEN];
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct esp_transform t[2];
+		size_t n = 0;
+		cr_assert_eq(esp_proposal_parse(all[i], t, 2, &n, why, sizeof(why)), 0, "%s", why);
+		cr_assert_eq(n, 1);
+		cr_expect_str_eq(esp_transform_str(&t[0], buf, sizeof(buf)), all[i]);
+		cr_expect_eq(t[0].ah, strncmp(all[i], "ah", 2) == 0);
+	}
+	struct esp_transform t[4];
+	size_t n = 0;
+	cr_assert_eq(esp_proposal_parse("aes128gcm16-noesn-esn", t, 4, &n, why, sizeof(why)), 0);
+	cr_expect(n == 2 && !t[0].esn && t[1].esn, "in the order written");
 }
 
 Test(alg, phase2_proposals)

@@ -71,12 +71,12 @@ static void try_esp(const struct sa_payload *offer, struct sa_payload *answer, u
 		    uint8_t *buf, size_t cap)
 {
 	static const struct esp_transform ours[] = {
-		{ ENCR_AES_GCM_16, 128, INTEG_NONE, 0, false },
-		{ ENCR_AES_GCM_16, 256, INTEG_NONE, 14, true },
-		{ ENCR_AES_CBC, 128, INTEG_HMAC_SHA256_96, 14, false },
-		{ ENCR_AES_CBC, 256, INTEG_HMAC_SHA256_128, 0, false },
-		{ ENCR_3DES, 192, INTEG_HMAC_SHA1_96, 0, false },
-		{ ENCR_NULL, 0, INTEG_HMAC_MD5_96, 0, false },
+		{ ENCR_AES_GCM_16, 128, INTEG_NONE, 0, false, false },
+		{ ENCR_AES_GCM_16, 256, INTEG_NONE, 14, true, false },
+		{ ENCR_AES_CBC, 128, INTEG_HMAC_SHA256_96, 14, false, false },
+		{ ENCR_AES_CBC, 256, INTEG_HMAC_SHA256_128, 0, false, false },
+		{ ENCR_3DES, 192, INTEG_HMAC_SHA1_96, 0, false, false },
+		{ ENCR_NULL, 0, INTEG_HMAC_MD5_96, 0, false, false },
 	};
 	const struct esp_policy p = { .t = ours,
 				      .n = sizeof(ours) / sizeof(ours[0]),

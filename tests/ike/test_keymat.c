@@ -265,9 +265,12 @@ Test(keymat, des_is_des)
 Test(pitfall, p06_keymat_per_spi_and_protocol_with_salt)
 {
 	const struct ike_transform t = { ENCR_AES_CBC, 128, HASH_SHA1, 14 };
-	const struct esp_transform gcm = { ENCR_AES_GCM_16, 256, INTEG_NONE, 0, false };
-	const struct esp_transform cbc = { ENCR_AES_CBC, 256, INTEG_HMAC_SHA512_256, 0, false };
-	const struct esp_transform null = { ENCR_NULL, 0, INTEG_HMAC_SHA1_96, 0, false };
+	const struct esp_transform gcm = { ENCR_AES_GCM_16, 256, INTEG_NONE, 0, false, false };
+	const struct esp_transform cbc = { ENCR_AES_CBC, 256, INTEG_HMAC_SHA512_256, 0, false, false };
+	const struct esp_transform null = { ENCR_NULL, 0, INTEG_HMAC_SHA1_96, 0, false, false };
+	const struct esp_transform ctr = { ENCR_AES_CTR, 192, INTEG_HMAC_SHA1_96, 0, false, false };
+	const struct esp_transform gmac = { ENCR_AES_GMAC, 128, INTEG_NONE, 0, false, false };
+	const struct esp_transform ah = { ENCR_NONE, 0, INTEG_HMAC_SHA384_192, 0, false, true };
 	const struct view ni = V("nonce ii"), nr = V("nonce rr"), gxy = V("quick mode secret");
 	uint8_t key[64], auth[64], key2[64], auth2[64], want[5 * 20], seed[64];
 	struct ike_keys k;
@@ -278,6 +281,11 @@ Test(pitfall, p06_keymat_per_spi_and_protocol_with_salt)
 	cr_assert_eq(esp_key_len(&cbc), 32);
 	cr_assert_eq(esp_auth_len(&cbc), 64);
 	cr_assert_eq(esp_key_len(&null), 0);
+	cr_assert_eq(esp_key_len(&ctr), 24 + 4, "the nonce of RFC 3686 is keying material");
+	cr_assert_eq(esp_key_len(&gmac), 16 + 4, "the salt of RFC 4543 is keying material");
+	cr_assert_eq(esp_auth_len(&gmac), 0);
+	cr_assert_eq(esp_key_len(&ah), 0);
+	cr_assert_eq(esp_auth_len(&ah), 48);
 
 	derive(&t, &k);
 	/* K1 | K2 | ..: Kn = prf(SKEYID_d, Kn-1 | g(qm)^xy | protocol | SPI | Ni_b | Nr_b) */
@@ -298,6 +306,12 @@ Test(pitfall, p06_keymat_per_spi_and_protocol_with_salt)
 	cr_assert_eq(ike_keymat(&k, PROTO_ESP, 0x12345678, gxy, ni, nr, &null, key2, auth2), 0);
 	cr_assert_arr_eq(auth2, want, 20);
 
+	cr_assert_eq(ike_keymat(&k, PROTO_ESP, 0x12345678, gxy, ni, nr, &ctr, key2, auth2), 0);
+	cr_assert_arr_eq(key2, want, 28);
+	cr_assert_arr_eq(auth2, want + 28, 20, "the HMAC key comes after the nonce");
+	cr_assert_eq(ike_keymat(&k, PROTO_ESP, 0x12345678, gxy, ni, nr, &gmac, key2, auth2), 0);
+	cr_assert_arr_eq(key2, want, 20);
+
 	/* another SPI, another protocol, no PFS: nothing in common */
 	const struct view none = { NULL, 0 };
 	cr_assert_eq(ike_keymat(&k, PROTO_ESP, 0x12345679, gxy, ni, nr, &cbc, key2, auth2), 0);
@@ -306,6 +320,27 @@ Test(pitfall, p06_keymat_per_spi_and_protocol_with_salt)
 	cr_assert_arr_neq(key2, key, 32);
 	cr_assert_eq(ike_keymat(&k, PROTO_ESP, 0x12345678, none, ni, nr, &cbc, key2, auth2), 0);
 	cr_assert_arr_neq(key2, key, 32);
+}
+
+/* The protocol is part of the seed: AH's keys begin with K1 of protocol 2. */
+Test(pitfall, p06_keymat_of_ah)
+{
+	const struct ike_transform t = { ENCR_AES_CBC, 128, HASH_SHA1, 14 };
+	const struct esp_transform ah = { ENCR_NONE, 0, INTEG_HMAC_SHA384_192, 0, false, true };
+	const struct view ni = V("nonce ii"), nr = V("nonce rr"), none = { NULL, 0 };
+	uint8_t key[64], auth[64], want[3 * 20], seed[64];
+	struct ike_keys k;
+
+	derive(&t, &k);
+	for (unsigned i = 0; i < 3; i++) {
+		size_t n = i ? 20 : 0;
+		if (i)
+			memcpy(seed, want + 20 * (i - 1), 20);
+		memcpy(seed + n, "\x02\x12\x34\x56\x78nonce iinonce rr", 21);
+		hmac_bytes(HASH_SHA1, k.skeyid_d, 20, seed, n + 21, want + 20 * i);
+	}
+	cr_assert_eq(ike_keymat(&k, PROTO_AH, 0x12345678, none, ni, nr, &ah, key, auth), 0);
+	cr_assert_arr_eq(auth, want, 48);
 }
 
 Test(pitfall, p10_natd_covers_cookies_address_and_port)

@@ -349,14 +349,14 @@ Test(message, sa_payload_refusals)
 	free(sa);
 }
 
-/* Counts at their limit and one beyond. */
+/* Counts at their limit and one beyond: what is beyond is left out, the rest of the offer stands. */
 Test(pitfall, p15_counts_in_the_sa_payload_are_bounded)
 {
 	struct sa_payload *sa = malloc(sizeof(*sa));
 	const char *why = "";
 
 	for (unsigned n = IKE_MAX_TRANSFORMS; n <= IKE_MAX_TRANSFORMS + 1; n++) {
-		uint8_t body[16 + 8 * 65] = { 0, 0, 0, 1, 0, 0, 0, 1 };
+		uint8_t body[16 + 8 * (IKE_MAX_TRANSFORMS + 1)] = { 0, 0, 0, 1, 0, 0, 0, 1 };
 		const uint8_t pr[] = {
 			0, 0, (uint8_t)((8 + 8 * n) >> 8), (uint8_t)(8 + 8 * n), 1, 1, 0, (uint8_t)n
 		};
@@ -365,17 +365,29 @@ Test(pitfall, p15_counts_in_the_sa_payload_are_bounded)
 			const uint8_t t[] = { i + 1 < n ? 3 : 0, 0, 0, 8, (uint8_t)i, 1, 0, 0 };
 			memcpy(body + 16 + 8 * i, t, 8);
 		}
+		cr_assert_eq(sa_payload_parse((struct view){ body, 16 + 8 * n }, sa, &why), 0, "%s",
+			     why);
+		cr_assert_eq(sa->n_transforms, IKE_MAX_TRANSFORMS);
+		cr_assert_eq(sa->proposals[0].n_transforms, IKE_MAX_TRANSFORMS);
+		cr_assert_eq(sa->cut, n > IKE_MAX_TRANSFORMS);
+		body[15] ^= 1; /* it counts them wrongly, also those that are left out */
 		cr_assert_eq(sa_payload_parse((struct view){ body, 16 + 8 * n }, sa, &why),
-			     n > IKE_MAX_TRANSFORMS ? -EBADMSG : 0, "%s", why);
+			     -EBADMSG);
 	}
 	for (unsigned n = IKE_MAX_PROPOSALS; n <= IKE_MAX_PROPOSALS + 1; n++) {
-		uint8_t body[8 + 8 * 17] = { 0, 0, 0, 1, 0, 0, 0, 1 };
+		uint8_t body[8 + 8 * (IKE_MAX_PROPOSALS + 1)] = { 0, 0, 0, 1, 0, 0, 0, 1 };
 		for (unsigned i = 0; i < n; i++) {
 			const uint8_t pr[] = { i + 1 < n ? 2 : 0, 0, 0, 8, (uint8_t)i, 1, 0, 0 };
 			memcpy(body + 8 + 8 * i, pr, 8);
 		}
+		cr_assert_eq(sa_payload_parse((struct view){ body, 8 + 8 * n }, sa, &why), 0, "%s",
+			     why);
+		cr_assert_eq(sa->n_proposals, IKE_MAX_PROPOSALS);
+		cr_assert_eq(sa->cut, n > IKE_MAX_PROPOSALS);
+		cr_assert_eq(sa->cut_num, n > IKE_MAX_PROPOSALS ? IKE_MAX_PROPOSALS : 0);
+		body[8 + 8 * (n - 1) + 3] = 9; /* the last one reaches beyond the payload */
 		cr_assert_eq(sa_payload_parse((struct view){ body, 8 + 8 * n }, sa, &why),
-			     n > IKE_MAX_PROPOSALS ? -EBADMSG : 0, "%s", why);
+			     -EBADMSG);
 	}
 	for (unsigned n = IKE_MAX_ATTRS; n <= IKE_MAX_ATTRS + 1; n++) {
 		uint8_t body[24 + 4 * 17] = { 0, 0, 0, 1, 0, 0, 0, 1 };

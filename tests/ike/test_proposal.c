@@ -7,7 +7,7 @@
 #include "proposal.h"
 
 struct sa_msg {
-	uint8_t buf[2048];
+	uint8_t buf[4096];
 	struct msgbuf m;
 	struct payload_list list;
 	struct sa_payload *sa;
@@ -85,8 +85,8 @@ static const struct ike_transform aes256 = { ENCR_AES_CBC, 256, HASH_SHA256, 14 
 static const struct ike_transform aes128 = { ENCR_AES_CBC, 128, HASH_SHA256, 14 };
 static const struct ike_transform tdes = { ENCR_3DES, 192, HASH_SHA1, 2 };
 
-static const struct esp_transform gcm128 = { ENCR_AES_GCM_16, 128, INTEG_NONE, 0, false };
-static const struct esp_transform cbc256 = { ENCR_AES_CBC, 256, INTEG_HMAC_SHA256_128, 0, false };
+static const struct esp_transform gcm128 = { ENCR_AES_GCM_16, 128, INTEG_NONE, 0, false, false };
+static const struct esp_transform cbc256 = { ENCR_AES_CBC, 256, INTEG_HMAC_SHA256_128, 0, false, false };
 
 Test(proposal, phase1_round_trip)
 {
@@ -328,7 +328,7 @@ Test(pitfall, p06_aes_without_key_length_means_128)
 
 Test(pitfall, p06_3des_with_key_length_is_invalid)
 {
-	const struct esp_transform t = { ENCR_3DES, 192, INTEG_HMAC_SHA1_96, 0, false };
+	const struct esp_transform t = { ENCR_3DES, 192, INTEG_HMAC_SHA1_96, 0, false, false };
 	const struct esp_policy p = { .t = &t, .n = 1, .encap = ENCAP_TUNNEL };
 	struct esp_choice c;
 	struct sa_msg s;
@@ -349,6 +349,207 @@ Test(pitfall, p08_encapsulation_mode_missing_is_refused_clearly)
 	HAND(&s, PROTO_ESP, 20, 0x1000, { IPSEC_KEY_LENGTH, 128 });
 	cr_assert_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), -ENOENT);
 	cr_assert_str_eq(s.why, "offer 1, transform 1: the encapsulation mode is missing");
+	sa_free(&s);
+}
+
+static const struct esp_transform ah256 = { ENCR_NONE, 0, INTEG_HMAC_SHA256_128, 0, false, true };
+static const struct esp_transform ah1 = { ENCR_NONE, 0, INTEG_HMAC_SHA1_96, 0, false, true };
+static const struct esp_transform gcm128_esn = { ENCR_AES_GCM_16, 128, INTEG_NONE, 0, true, false };
+
+/* Each run of one protocol is a proposal of its own, by preference. */
+Test(proposal, esp_and_ah_are_alternatives)
+{
+	const struct esp_transform t[] = { gcm128, ah256, ah1, cbc256 };
+	const struct esp_policy p = { .t = t, .n = 4, .encap = ENCAP_TUNNEL, .life_s = 3600 };
+	struct sa_msg offer, answer;
+	struct esp_choice c, back;
+
+	sa_begin(&offer);
+	esp_offer_write(&offer.m, &p, 0x1000);
+	sa_end(&offer);
+	cr_assert_eq(offer.sa->n_proposals, 3);
+	cr_assert_eq(offer.sa->proposals[0].proto, PROTO_ESP);
+	cr_assert_eq(offer.sa->proposals[1].proto, PROTO_AH);
+	cr_assert_eq(offer.sa->proposals[1].n_transforms, 2);
+	cr_assert_eq(offer.sa->proposals[2].proto, PROTO_ESP);
+	for (unsigned i = 0; i < 4; i++) { /* each is found where it stands, and the answer fits */
+		const struct esp_policy ours = { .t = &t[i], .n = 1, .encap = ENCAP_TUNNEL };
+		cr_assert_eq(esp_offer_select(offer.sa, &ours, &c, offer.why, 256), 0, "%s",
+			     offer.why);
+		cr_expect_eq(c.transform, i);
+		cr_expect_eq(c.t.ah, t[i].ah);
+		cr_expect_eq(c.t.encr, t[i].encr);
+		cr_expect_eq(c.t.integ, t[i].integ);
+		sa_begin(&answer);
+		answer_write(&answer.m, offer.sa, c.proposal, c.transform, 0x2000);
+		sa_end(&answer);
+		cr_assert_eq(esp_answer_check(offer.sa, answer.sa, &back, answer.why, 256), 0, "%s",
+			     answer.why);
+		esp_answer_resolve(&p, &back);
+		cr_expect_eq(back.t.ah, t[i].ah);
+		cr_expect_eq(back.t.integ, t[i].integ);
+		cr_expect_eq(back.spi, 0x2000);
+		sa_free(&answer);
+	}
+	sa_free(&offer);
+}
+
+/* An answer that takes the ESP proposal's number for AH is not one of our offers. */
+Test(proposal, answer_of_the_other_protocol_is_refused)
+{
+	const struct esp_policy p = { .t = &ah256, .n = 1, .encap = ENCAP_TUNNEL };
+	struct sa_msg offer, answer;
+	struct esp_choice c;
+
+	sa_begin(&offer);
+	esp_offer_write(&offer.m, &p, 0x1000);
+	sa_end(&offer);
+	HAND(&answer, PROTO_ESP, 5, 0x2000, { IPSEC_MODE, 1 }, { IPSEC_AUTH, 5 });
+	cr_expect_eq(esp_answer_check(offer.sa, answer.sa, &c, answer.why, 256), -EBADMSG);
+	sa_free(&answer);
+	HAND(&answer, PROTO_AH, 5, 0x2000, { IPSEC_MODE, 1 }, { IPSEC_AUTH, 5 });
+	cr_expect_eq(esp_answer_check(offer.sa, answer.sa, &c, answer.why, 256), 0, "%s",
+		     answer.why);
+	sa_free(&answer);
+	sa_free(&offer);
+}
+
+Test(proposal, ah_that_cannot_be_taken)
+{
+	static const struct {
+		uint8_t id;
+		uint16_t auth, bits, mode;
+		const char *why;
+	} rows[] = {
+		{ 5, 2, 0, 1, "contradicts AUTH 2" },
+		{ 5, 0, 0, 1, "without AUTH" },
+		{ 5, 5, 128, 1, "Key Length is not allowed with AH" },
+		{ 9, 9, 0, 1, "AH transform 9 is not known" },
+		{ 5, 5, 0, 0, "encapsulation mode is missing" },
+		{ 3, 2, 0, 1, "only AUTH differs: peer HMAC-SHA1-96, ours HMAC-SHA256-128" },
+		{ 5, 5, 0, 2, "only MODE differs: peer asks transport, path needs tunnel" },
+	};
+	const struct esp_policy p = { .t = &ah256, .n = 1, .encap = ENCAP_TUNNEL };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct hand_attr a[3];
+		struct esp_choice c;
+		struct sa_msg s;
+		unsigned n = 0;
+		if (rows[i].mode)
+			a[n++] = (struct hand_attr){ IPSEC_MODE, rows[i].mode };
+		if (rows[i].auth)
+			a[n++] = (struct hand_attr){ IPSEC_AUTH, rows[i].auth };
+		if (rows[i].bits)
+			a[n++] = (struct hand_attr){ IPSEC_KEY_LENGTH, rows[i].bits };
+		hand_sa(&s, PROTO_AH, rows[i].id, 0x1000, a, n);
+		cr_expect_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), -ENOENT, "row %zu", i);
+		cr_expect(strstr(s.why, rows[i].why), "row %zu: %s", i, s.why);
+		sa_free(&s);
+	}
+}
+
+Test(proposal, protocols_that_differ_are_named)
+{
+	const struct esp_policy p = { .t = &ah256, .n = 1, .encap = ENCAP_TUNNEL };
+	struct esp_choice c;
+	struct sa_msg s;
+
+	HAND(&s, PROTO_ESP, 12, 0x1000, { IPSEC_MODE, 1 }, { IPSEC_KEY_LENGTH, 256 },
+	     { IPSEC_AUTH, 5 });
+	cr_expect_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), -ENOENT);
+	cr_expect(strstr(s.why, "only PROTOCOL differs: peer ESP, ours AH"), "%s", s.why);
+	sa_free(&s);
+}
+
+/* RFC 3948 has no encapsulation for AH: behind a NAT it is neither offered nor taken. */
+Test(proposal, ah_never_goes_through_a_nat)
+{
+	const struct esp_transform t[] = { ah256, gcm128 };
+	struct esp_policy p = { .t = t, .n = 2, .encap = ENCAP_UDP_TUNNEL };
+	struct esp_choice c;
+	struct sa_msg s;
+
+	sa_begin(&s);
+	esp_offer_write(&s.m, &p, 0x1000);
+	sa_end(&s);
+	cr_expect_eq(s.sa->n_proposals, 1);
+	cr_expect_eq(s.sa->proposals[0].proto, PROTO_ESP);
+	cr_expect_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), 0);
+	cr_expect(!c.t.ah);
+	c.transform = 0;
+	esp_answer_resolve(&p, &c);
+	cr_expect_eq(c.t.integ, INTEG_NONE, "the first that was offered is not the first of ours");
+	sa_free(&s);
+	HAND(&s, PROTO_AH, 5, 0x1000, { IPSEC_MODE, 1 }, { IPSEC_AUTH, 5 });
+	p.n = 1;
+	cr_expect_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), -ENOENT);
+	cr_expect(strstr(s.why, "cannot pass a NAT"), "%s", s.why);
+	cr_expect(!esp_offer_possible(&p));
+	sa_free(&s);
+}
+
+/* RFC 4304: with and without are two transforms; which it is, our order says. */
+Test(proposal, esn_is_negotiated)
+{
+	const struct esp_transform t[] = { gcm128_esn, gcm128 };
+	const struct esp_policy both = { .t = t, .n = 2, .encap = ENCAP_TUNNEL },
+				yes = { .t = t, .n = 1, .encap = ENCAP_TUNNEL },
+				no = { .t = t + 1, .n = 1, .encap = ENCAP_TUNNEL };
+	struct esp_choice c;
+	struct sa_msg s;
+
+	sa_begin(&s);
+	esp_offer_write(&s.m, &both, 0x1000);
+	sa_end(&s);
+	cr_assert_eq(s.sa->n_transforms, 2);
+	cr_assert_not_null(transform_attr(&s.sa->transforms[0], IPSEC_ESN));
+	cr_assert_null(transform_attr(&s.sa->transforms[1], IPSEC_ESN));
+	cr_expect(esp_offer_select(s.sa, &both, &c, s.why, 256) == 0 && c.t.esn);
+	cr_expect(esp_offer_select(s.sa, &no, &c, s.why, 256) == 0 && !c.t.esn);
+	sa_free(&s);
+	sa_begin(&s);
+	esp_offer_write(&s.m, &no, 0x1000);
+	sa_end(&s);
+	cr_expect_eq(esp_offer_select(s.sa, &yes, &c, s.why, 256), -ENOENT);
+	cr_expect(strstr(s.why, "only ESN differs: peer no, ours yes"), "%s", s.why);
+	sa_free(&s);
+}
+
+static void put_many(struct sa_msg *s, unsigned n, unsigned good)
+{
+	sa_begin(s);
+	msg_open(&s->m, PL_SA);
+	msg_put_u32(&s->m, DOI_IPSEC);
+	msg_put_u32(&s->m, SIT_IDENTITY_ONLY);
+	for (unsigned i = 0; i < n; i++) {
+		const uint8_t raw[28] = { i + 1 < n ? PL_PROPOSAL : 0, 0, 0, 28, (uint8_t)(i + 1),
+					  PROTO_ESP, 4, 1, 0, 0, 0x10, 0, 0, 0, 0, 16, 1,
+					  i == good ? 20 : 7, 0, 0, 0x80, IPSEC_MODE, 0, 1, 0x80,
+					  IPSEC_KEY_LENGTH, 0, 128 };
+		msg_put(&s->m, raw, sizeof(raw));
+	}
+	msg_close(&s->m);
+	sa_end(s);
+}
+
+/* Some peers offer every combination: long offers are looked at as far as they fit. */
+Test(proposal, long_offers_are_not_dropped_whole)
+{
+	const struct esp_policy p = { .t = &gcm128, .n = 1, .encap = ENCAP_TUNNEL };
+	struct esp_choice c;
+	struct sa_msg s;
+
+	put_many(&s, 40, 39);
+	cr_expect_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), 0, "%s", s.why);
+	cr_expect_eq(c.proposal, 39);
+	sa_free(&s);
+	put_many(&s, 70, IKE_MAX_PROPOSALS - 1);
+	cr_expect_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), 0, "%s", s.why);
+	sa_free(&s);
+	put_many(&s, 70, IKE_MAX_PROPOSALS);
+	cr_expect_eq(esp_offer_select(s.sa, &p, &c, s.why, 256), -ENOENT, "beyond the limit");
+	cr_expect(strstr(s.why, "longer than"), "%s", s.why);
 	sa_free(&s);
 }
 
@@ -383,7 +584,7 @@ Test(pitfall, p08_phase1_spi_of_any_length_is_legal)
 Test(proposal, phase2_round_trip)
 {
 	const struct esp_transform t[] = { gcm128, cbc256,
-					   { ENCR_AES_GCM_16, 256, INTEG_NONE, 14, false } };
+					   { ENCR_AES_GCM_16, 256, INTEG_NONE, 14, false, false } };
 	const struct esp_policy p = { .t = t, .n = 3, .encap = ENCAP_UDP_TUNNEL, .life_s = 3600,
 				      .life_kb = 4194304 };
 	struct sa_msg offer, answer;
@@ -481,7 +682,7 @@ Test(proposal, mode_must_fit_the_path)
 /* The number on the wire is the same for both truncations of SHA-256. */
 Test(proposal, sha256_at_96_bits_when_configured)
 {
-	struct esp_transform t = { ENCR_AES_CBC, 128, INTEG_HMAC_SHA256_96, 0, false };
+	struct esp_transform t = { ENCR_AES_CBC, 128, INTEG_HMAC_SHA256_96, 0, false, false };
 	const struct esp_policy p = { .t = &t, .n = 1, .encap = 1 };
 	struct sa_msg offer, answer;
 	struct esp_choice c;

@@ -1,0 +1,293 @@
+/* What Quick Mode agrees on besides algorithms: protocol, mode, NAT, parallel pairs; seen in what the
+ * data plane of each side is told. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "pitfall.h"
+
+/* The SAs that the nodes' data planes were told to install, in order. */
+#define SEEN 64
+static struct {
+	struct sa_params p[SEEN];
+	unsigned n;
+} told[2];
+static int (*true_install[2])(void *, const struct sa_params *);
+
+static int install_0(void *ctx, const struct sa_params *p)
+{
+	if (told[0].n < SEEN)
+		told[0].p[told[0].n++] = *p;
+	return true_install[0](ctx, p);
+}
+
+static int install_1(void *ctx, const struct sa_params *p)
+{
+	if (told[1].n < SEEN)
+		told[1].p[told[1].n++] = *p;
+	return true_install[1](ctx, p);
+}
+
+static void watch(struct sim *s)
+{
+	memset(told, 0, sizeof(told));
+	for (unsigned i = 0; i < 2; i++) {
+		struct ike *ike = sim_engine(s, i);
+		true_install[i] = ike->ops.sa_install;
+		ike->ops.sa_install = i ? install_1 : install_0;
+	}
+}
+
+static const struct sa_params *last(unsigned node, enum sa_dir dir)
+{
+	for (unsigned i = told[node].n; i-- > 0;)
+		if (told[node].p[i].dir == dir)
+			return &told[node].p[i];
+	cr_assert_fail("node %u has no SA", node);
+	return NULL;
+}
+
+static void set_esp(struct sim *s, const char *text)
+{
+	char why[256];
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct ike_child_cfg *c = &sim_peer_cfg(s, i, 1 - i)->children[0];
+		size_t n = 0;
+		cr_assert_eq(esp_proposal_parse(text, c->esp, IKE_CFG_TRANSFORMS, &n, why,
+						sizeof(why)),
+			     0, "%s", why);
+		c->n_esp = (unsigned)n;
+	}
+}
+
+/* The gateways' own addresses, as transport mode wants them. */
+static void set_transport(struct sim *s)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct ike_peer_cfg *p = sim_peer_cfg(s, i, 1 - i);
+		p->children[0].mode = SA_TRANSPORT;
+		p->children[0].sel = (struct selector){ .local = { p->local, p->local },
+							.remote = { p->remote, p->remote } };
+	}
+}
+
+/* Every algorithm that can be configured is agreed on, keyed alike on both sides, and told to the
+ * data plane as what it is. */
+Test(quick, every_algorithm_reaches_the_data_plane)
+{
+	static const struct {
+		const char *text;
+		enum encr_alg encr;
+		uint16_t bits;
+		enum integ_alg integ;
+		size_t key, auth;
+		bool esn, ah;
+	} rows[] = {
+		{ "aes192-sha384", ENCR_AES_CBC, 192, INTEG_HMAC_SHA384_192, 24, 48, false, false },
+		{ "aes256-sha512", ENCR_AES_CBC, 256, INTEG_HMAC_SHA512_256, 32, 64, false, false },
+		{ "aes128-sha256_96", ENCR_AES_CBC, 128, INTEG_HMAC_SHA256_96, 16, 32, false, false },
+		{ "aes256ctr-sha256-esn", ENCR_AES_CTR, 256, INTEG_HMAC_SHA256_128, 36, 32, true, false },
+		{ "aes192gcm8-esn", ENCR_AES_GCM_8, 192, INTEG_NONE, 28, 0, true, false },
+		{ "aes256gcm12", ENCR_AES_GCM_12, 256, INTEG_NONE, 36, 0, false, false },
+		{ "aes128gmac", ENCR_AES_GMAC, 128, INTEG_NONE, 20, 0, false, false },
+		{ "3des-md5", ENCR_3DES, 192, INTEG_HMAC_MD5_96, 24, 16, false, false },
+		{ "des-sha1", ENCR_DES, 64, INTEG_HMAC_SHA1_96, 8, 20, false, false },
+		{ "null-sha256", ENCR_NULL, 0, INTEG_HMAC_SHA256_128, 0, 32, false, false },
+		{ "ah-sha256", ENCR_NONE, 0, INTEG_HMAC_SHA256_128, 0, 32, false, true },
+		{ "ah-sha1-esn", ENCR_NONE, 0, INTEG_HMAC_SHA1_96, 0, 20, true, true },
+	};
+	static const uint8_t zero[SA_AUTH_MAX];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sim *s = two_nodes();
+		set_esp(s, rows[i].text);
+		watch(s);
+		sim_start(s);
+		sim_run(s, 5 * SEC);
+		must_be_up(s);
+		const struct sa_params *in = last(0, SA_IN), *out = last(1, SA_OUT);
+		cr_expect_eq(in->proto, rows[i].ah ? SA_AH : SA_ESP, "%s", rows[i].text);
+		cr_expect_eq(in->encr, rows[i].encr, "%s", rows[i].text);
+		cr_expect_eq(in->key_bits, rows[i].bits, "%s", rows[i].text);
+		cr_expect_eq(in->integ, rows[i].integ, "%s", rows[i].text);
+		cr_expect_eq(in->esn, rows[i].esn, "%s", rows[i].text);
+		cr_expect_eq(in->proto, out->proto);
+		cr_expect_eq(in->esn, out->esn);
+		cr_expect_eq(in->integ, out->integ);
+		cr_expect_arr_eq(in->key, out->key, sizeof(in->key), "%s", rows[i].text);
+		cr_expect_arr_eq(in->auth, out->auth, sizeof(in->auth), "%s", rows[i].text);
+		/* as long as the algorithm wants it, and not longer */
+		cr_expect_arr_eq(in->key + rows[i].key, zero, SA_KEY_MAX - rows[i].key);
+		cr_expect_arr_eq(in->auth + rows[i].auth, zero, SA_AUTH_MAX - rows[i].auth);
+		if (rows[i].key >= 8)
+			cr_expect_arr_neq(in->key + rows[i].key - 4, zero, 4, "%s",
+					  rows[i].text);
+		two_nodes_end(s);
+	}
+}
+
+struct ah_deletes {
+	struct isakmp_sa *sa;
+	unsigned n;
+};
+
+static bool see_ah_delete(void *ctx, unsigned from, struct ike_path *path, uint8_t *msg, size_t *len)
+{
+	struct ah_deletes *d = ctx;
+	struct delete_payload del;
+	struct payload_list l;
+	uint8_t buf[INFO_MAX];
+
+	(void)path;
+	if (from == 1 && info_open(d->sa, msg, *len, buf, &l) && payload_find(&l, PL_DELETE, 0) &&
+	    delete_parse(payload_find(&l, PL_DELETE, 0)->body, &del) == 0)
+		d->n += del.proto == PROTO_AH;
+	return true;
+}
+
+/* A DELETE names the protocol, and is obeyed for that protocol only. */
+Test(quick, ah_is_deleted_as_ah)
+{
+	struct sim *s = two_nodes();
+	struct ah_deletes d = { 0 };
+
+	set_esp(s, "ah-sha256");
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	d.sa = node_sa(s, 1);
+	sim_set_tap(s, see_ah_delete, &d);
+	cr_assert_eq(ike_down(sim_engine(s, 1), "node0/net0"), 0);
+	sim_run(s, 2 * SEC);
+	cr_expect_geq(d.n, 1);
+	cr_expect_null(node_pair(s, 0), "the DELETE was not understood");
+	sim_set_tap(s, NULL, NULL);
+	two_nodes_end(s);
+}
+
+Test(quick, transport_mode)
+{
+	struct sim *s = two_nodes();
+
+	set_transport(s);
+	watch(s);
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct sa_params *p = last(i, SA_IN);
+		cr_expect_eq(p->mode, SA_TRANSPORT);
+		cr_expect(!p->udp_encap);
+		cr_expect_eq(p->oa_remote.family, IP_NONE);
+		cr_expect(ip_addr_equal(&p->sel.local.lo, &p->local));
+	}
+	two_nodes_end(s);
+}
+
+/* The initiator is one that knows no newer NAT traversal than that. */
+static bool hide_newer(void *ctx, unsigned from, struct ike_path *path, uint8_t *msg, size_t *len)
+{
+	static const uint8_t rfc[] = { 0x4a, 0x13, 0x1c, 0x81 }, draft3[] = { 0x7d, 0x94, 0x19, 0xa6 };
+	const enum natt_version *version = ctx;
+
+	(void)path;
+	if (from != 1 || msg[18] != EXCH_IDENTITY_PROTECTION || get_u32(msg + 8) != 0)
+		return true;
+	for (size_t i = ISAKMP_HDR_LEN; i + 16 <= *len; i++)
+		if ((*version < NATT_RFC3947 && memcmp(msg + i, rfc, 4) == 0) ||
+		    (*version < NATT_DRAFT_03 && memcmp(msg + i, draft3, 4) == 0))
+			msg[i] ^= 0xff;
+	return true;
+}
+
+/* The initiator sits behind a NAT: it asks for its inner address, which means nothing to the
+ * responder, who takes the one that it sees; and each learns what the other put into its checksums
+ * (RFC 3947 section 5.2). */
+static void transport_through_nat(enum natt_version version)
+{
+	struct sim *s = nodes_with(SIM_NAT, NULL, NULL);
+	struct ip_addr inside = sim_peer_cfg(s, 1, 0)->local, outside = sim_peer_cfg(s, 0, 1)->remote;
+	struct ip_addr hub = sim_peer_cfg(s, 0, 1)->local;
+
+	cr_assert(!ip_addr_equal(&inside, &outside));
+	set_transport(s);
+	watch(s);
+	sim_set_tap(s, hide_newer, &version);
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	sim_set_tap(s, NULL, NULL);
+	cr_expect_eq(node_sa(s, 0)->natt, version);
+	const struct sa_params *p = last(0, SA_IN);
+	cr_expect_eq(p->mode, SA_TRANSPORT);
+	cr_expect(p->udp_encap);
+	cr_expect(ip_addr_equal(&p->sel.remote.lo, &outside), "the address that it sees");
+	cr_expect(ip_addr_equal(&p->oa_remote, &inside));
+	if (version == NATT_RFC3947)
+		cr_expect(ip_addr_equal(&p->oa_local, &hub));
+	p = last(1, SA_IN);
+	cr_expect(p->udp_encap);
+	cr_expect(ip_addr_equal(&p->sel.local.lo, &inside));
+	cr_expect(ip_addr_equal(&p->oa_remote, &hub));
+	if (version == NATT_RFC3947)
+		cr_expect(ip_addr_equal(&p->oa_local, &outside));
+	two_nodes_end(s);
+}
+
+Test(quick, transport_mode_through_a_nat)
+{
+	transport_through_nat(NATT_RFC3947);
+}
+
+Test(quick, transport_mode_through_a_nat_with_the_drafts)
+{
+	transport_through_nat(NATT_DRAFT_03);
+	transport_through_nat(NATT_DRAFT_02);
+}
+
+/* Somebody behind the NAT asks for another host than itself: that is no transport mode. */
+Test(quick, transport_mode_through_a_nat_is_for_the_gateways_only)
+{
+	struct sim *s = nodes_with(SIM_NAT, NULL, NULL);
+
+	set_transport(s);
+	sim_peer_cfg(s, 1, 0)->children[0].sel.local.lo = ip_addr_v4(0xc0a80100);
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	cr_expect_eq(sim_pairs(s, 0), 0);
+	expect_text(sim_last_error(s, 0, 1), "match no child");
+	two_nodes_end(s);
+}
+
+Test(quick, ah_behind_a_nat_is_refused_before_it_is_tried)
+{
+	struct sim *s = nodes_with(SIM_NAT, NULL, NULL);
+
+	set_esp(s, "ah-sha256");
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	cr_expect_eq(sim_pairs(s, 1), 0);
+	expect_text(sim_last_error(s, 1, 0), "AH cannot pass the NAT");
+	two_nodes_end(s);
+}
+
+static int install_not(void *ctx, const struct sa_params *p)
+{
+	(void)ctx;
+	(void)p;
+	return -ENOTSUP;
+}
+
+Test(quick, what_the_data_plane_cannot_do_is_named)
+{
+	struct sim *s = two_nodes();
+
+	set_esp(s, "aes256ctr-sha384");
+	sim_engine(s, 1)->ops.sa_install = install_not;
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	cr_expect_eq(sim_pairs(s, 1), 0);
+	expect_text(sim_last_error(s, 1, 0), "does not have aes256ctr-sha384 in tunnel mode");
+	two_nodes_end(s);
+}
