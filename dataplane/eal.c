@@ -77,6 +77,14 @@ static void lcore_args(struct args *a, const struct dp_cfg *cfg)
 	arg(a, "--main-lcore=0");
 }
 
+static bool uses_device(const struct dp_cfg *cfg, const char *driver)
+{
+	for (unsigned i = 0; i < cfg->n_ports; i++)
+		if (strncmp(cfg->ports[i].device, driver, strlen(driver)) == 0)
+			return true;
+	return false;
+}
+
 /* --in-memory shares nothing with other processes and leaves no files, but needs huge pages.
  * Without them DPDK falls back to one region of ordinary memory, and --no-shconf does the same. */
 static void memory_args(struct args *a, const struct dp_cfg *cfg)
@@ -89,6 +97,9 @@ static void memory_args(struct args *a, const struct dp_cfg *cfg)
 		arg(a, "--file-prefix=%s", cfg->file_prefix);
 	else
 		arg(a, cfg->hugepages ? "--in-memory" : "--no-shconf");
+	/* a vhost-user back end maps every file of ours, and takes no more than eight */
+	if (cfg->hugepages && uses_device(cfg, "net_virtio_user"))
+		arg(a, "--single-file-segments");
 }
 
 static bool device_is_pci(const char *device)
