@@ -14,6 +14,7 @@
 struct sa;	/* dataplane/sa.h: the runtime SA, built by control */
 struct spd;	/* dataplane/spd.h: an immutable snapshot of the policies */
 struct fib;	/* dataplane/fib.h: an immutable snapshot of routes and next hops */
+struct watch;	/* dataplane/watch.h: what a trace or capture looks for */
 
 enum cmd_op {
 	CMD_SA_STORE,	/* put sa into slot/dir; answered by EVT_SA_STORED */
@@ -21,6 +22,7 @@ enum cmd_op {
 	CMD_POLICY_SA,	/* policy `policy` now sends through {owner, slot, spi}; no answer */
 	CMD_SPD,	/* replace the policies; answered by EVT_SPD_RETIRED with the old snapshot */
 	CMD_FIB,	/* replace routes and next hops; answered by EVT_FIB_RETIRED likewise */
+	CMD_WATCH,	/* trace or capture with watch (NULL: none); answered by EVT_WATCH_RETIRED */
 };
 
 /* control -> lcore. Every field is written by control and only read by the lcore. */
@@ -36,6 +38,7 @@ struct cmd {
 		struct sa *sa;	 /* SA_STORE */
 		struct spd *spd; /* SPD */
 		struct fib *fib; /* FIB */
+		struct watch *watch; /* WATCH */
 	};
 };
 
@@ -46,6 +49,7 @@ enum evt_op {
 	EVT_SA_HARD,	 /* a hard limit was reached: the SA no longer passes packets */
 	EVT_SPD_RETIRED, /* `spd` may be freed (NULL: there was none) */
 	EVT_FIB_RETIRED, /* `fib` may be freed (NULL: there was none) */
+	EVT_WATCH_RETIRED, /* `watch` may be freed (NULL: there was none) */
 	EVT_ACQUIRE,	 /* a packet met policy `policy` that has no SA (rate-limited per policy) */
 	EVT_BAD_SPI,	 /* ESP with an SPI that we do not have, from `remote` (rate-limited) */
 };
@@ -66,6 +70,7 @@ struct evt {
 				struct sa *sa;	 /* SA_STORED, SA_REMOVED */
 				struct spd *spd; /* SPD_RETIRED */
 				struct fib *fib; /* FIB_RETIRED */
+				struct watch *watch; /* WATCH_RETIRED */
 			};
 		};
 		struct ip_addr remote; /* BAD_SPI: outer source */

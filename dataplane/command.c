@@ -87,6 +87,12 @@ static void command_run(struct lcore *lc, const struct cmd *cmd)
 		lc->fib = cmd->fib;
 		lcore_event(lc, &evt);
 		break;
+	case CMD_WATCH:
+		evt.op = EVT_WATCH_RETIRED;
+		evt.watch = lc->watch;
+		lc->watch = cmd->watch;
+		lcore_event(lc, &evt);
+		break;
 	}
 }
 

@@ -310,6 +310,7 @@ unsigned dp_poll(struct dp *dp)
 		work += events_drain(dp, w);
 		work += punts_drain(dp, w);
 	}
+	work += watch_drain(dp);
 	neigh_tick(dp, dp_now_ms());
 	return work;
 }
@@ -355,6 +356,7 @@ static void worker_free(struct dp *dp, struct worker *w)
 	rte_free(lc->sa_out);
 	rte_free(lc->policy_sa);
 	rte_free(lc->backlog.evt);
+	rte_free(lc->watch);
 	if (lc->mb)
 		free_mb_mgr(lc->mb);
 	rte_free(lc);
@@ -383,6 +385,7 @@ void dp_stop(struct dp *dp)
 	for (unsigned i = 0; i < dp->n_workers; i++)
 		worker_free(dp, &dp->worker[i]);
 	neigh_free_all(dp);
+	watch_free_all(dp);
 	if (dp->reassembly)
 		rte_ip_frag_table_destroy(dp->reassembly);
 	for (unsigned i = 0; i < dp->n_ports; i++)

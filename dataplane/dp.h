@@ -119,6 +119,16 @@ struct dp {
 	uint64_t neigh_ms;  /* last look at the timers */
 	struct local_set local;
 
+	/* trace or capture, see watching.c */
+	bool watching;
+	uint32_t watch_id;
+	uint64_t watch_missed; /* of the last one */
+	struct watch *watch[DP_MAX_WORKERS]; /* as told to each worker */
+	void (*on_watched)(void *ctx, const struct dp_watched *seen);
+	void *watch_ctx;
+	struct rte_mempool *watch_pool;
+	struct rte_ring *watch_ring;
+
 	struct rte_ip_frag_tbl *reassembly;
 	struct rte_ip_frag_death_row dead_fragments;
 	uint64_t echo_due; /* rate limits, see host.c */
@@ -171,6 +181,11 @@ void senders_free(struct dp *dp);
 /* The pair can send for its policy from now on, or cannot any more: tells the workers. */
 void sender_add(struct dp *dp, struct pair *pair);
 void sender_remove(struct dp *dp, struct pair *pair);
+
+/* ---- watching.c ---- */
+void watch_retired(struct watch *w); /* NULL is fine */
+unsigned watch_drain(struct dp *dp);
+void watch_free_all(struct dp *dp); /* the lcores have ended */
 
 /* ---- routes.c ---- */
 int routes_init(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size);

@@ -342,6 +342,9 @@ void event_handle(struct dp *dp, struct worker *w, const struct evt *evt)
 		if (evt->fib && --evt->fib->refs == 0)
 			fib_free(evt->fib);
 		break;
+	case EVT_WATCH_RETIRED:
+		watch_retired(evt->watch);
+		break;
 	case EVT_ACQUIRE:
 		if (dp->cb.on_acquire)
 			dp->cb.on_acquire(dp->cb.ctx, evt->policy);

@@ -5,6 +5,8 @@
 #include <rte_ethdev.h>
 #include <rte_ring_elem.h>
 
+#include "watch.h"
+
 /* Packets a second that control is asked to look at, by kind, and how many at once. */
 static const struct {
 	uint32_t per_second, burst;
@@ -77,6 +79,7 @@ static void tx_flush(struct lcore *lc, uint16_t port)
 	uint64_t bytes[BURST + 1] = { 0 };
 	uint16_t sent;
 
+	watch_sent(lc, (uint8_t)port, buf->pkt, buf->n);
 	/* lengths first: a sent packet is no longer ours to read */
 	for (uint16_t i = 0; i < buf->n; i++)
 		bytes[i + 1] = bytes[i] + rte_pktmbuf_pkt_len(buf->pkt[i]);

@@ -139,6 +139,7 @@ struct lcore {
 	struct policy_sa *policy_sa; /* SPD_MAX_POLICIES entries */
 	struct spd *spd;
 	struct fib *fib;
+	struct watch *watch; /* NULL: nobody traces or captures */
 	IMB_MGR *mb;
 	struct rte_mempool *pool; /* for packets that the lcore makes itself */
 	struct rte_ring *cmd, *evt; /* struct cmd, struct evt by value */

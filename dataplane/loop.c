@@ -6,6 +6,7 @@
 
 #include "lcore.h"
 #include "spd.h"
+#include "watch.h"
 
 #define EMPTY_ROUNDS 256 /* before an idle lcore sleeps, where it may */
 #define SLEEP_NS     50000
@@ -16,8 +17,10 @@ static void encrypt(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 {
 	if (n == 0)
 		return;
+	watch_at(lc, AT_ESP_OUT, pkts, n);
 	n = stage_cut(lc, pkts, n);
 	n = stage_esp_out(lc, pkts, n);
+	watch_at(lc, AT_FORWARD, pkts, n);
 	stage_forward(lc, pkts, n);
 }
 
@@ -28,7 +31,9 @@ static void transit(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 
 	if (n == 0)
 		return;
+	watch_at(lc, AT_POLICY, pkts, n);
 	n = stage_spd(lc, pkts, n, out, &n_out);
+	watch_at(lc, AT_FORWARD, pkts, n);
 	stage_forward(lc, pkts, n);
 	encrypt(lc, out, n_out);
 }
@@ -39,20 +44,36 @@ static void decrypt(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 {
 	if (n == 0)
 		return;
+	watch_at(lc, AT_ESP_IN, pkts, n);
 	n = stage_esp_in(lc, pkts, n);
-	if (lc->spd->hub)
+	watch_at(lc, AT_DECRYPTED, pkts, n);
+	if (lc->spd->hub) {
 		transit(lc, pkts, n);
-	else
-		stage_forward(lc, pkts, n);
+		return;
+	}
+	watch_at(lc, AT_FORWARD, pkts, n);
+	stage_forward(lc, pkts, n);
 }
 
 /* ------------------------------------------------------------------------- sources ---------- */
 
+static void frames_run(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct rte_mbuf *esp[BURST], *host[BURST];
+	uint16_t n_esp, n_host, n_transit;
+
+	n_transit = stage_classify(lc, pkts, n, esp, &n_esp, host, &n_host);
+	decrypt(lc, esp, n_esp);
+	transit(lc, pkts, n_transit);
+	watch_at(lc, AT_HOST, host, n_host);
+	stage_host(lc, host, n_host);
+}
+
 static unsigned from_port(struct lcore *lc, uint8_t port)
 {
 	const struct lcore_port *p = &lc->port[port];
-	struct rte_mbuf *pkts[BURST], *esp[BURST], *host[BURST];
-	uint16_t n, n_esp, n_host, n_transit;
+	struct rte_mbuf *pkts[BURST];
+	uint16_t n;
 
 	n = rte_eth_rx_burst(p->dev, p->rx_queue, pkts, BURST);
 	if (n == 0)
@@ -62,10 +83,7 @@ static unsigned from_port(struct lcore *lc, uint8_t port)
 		lc->count.rx_bytes += rte_pktmbuf_pkt_len(pkts[i]);
 		pkt_meta(pkts[i])->port = port;
 	}
-	n_transit = stage_classify(lc, pkts, n, esp, &n_esp, host, &n_host);
-	decrypt(lc, esp, n_esp);
-	transit(lc, pkts, n_transit);
-	stage_host(lc, host, n_host);
+	frames_run(lc, pkts, watch_from(lc, pkts, n, true, frames_run));
 	return n;
 }
 
@@ -85,13 +103,11 @@ static bool to_encrypt(struct lcore *lc, struct rte_mbuf *pkt)
 /* A pair that went while packets for it were on their way here has a successor mostly: those packets
  * ask the policies once more. Two workers that are about to hear of it may pass a packet to and fro
  * until they have. */
-static unsigned from_workers(struct lcore *lc)
+static void workers_run(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 {
-	struct rte_mbuf *pkts[BURST], *in[BURST], *out[BURST], *again[BURST];
+	struct rte_mbuf *in[BURST], *out[BURST], *again[BURST];
 	uint16_t n_in = 0, n_out = 0, n_again = 0;
-	unsigned n = rte_ring_sc_dequeue_burst(lc->handover[lc->id], (void **)pkts, BURST, NULL);
 
-	lc->count.handover_in += n;
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t flags = pkt_meta(pkts[i])->flags;
 		if (flags & PKT_FRAME)
@@ -106,23 +122,38 @@ static unsigned from_workers(struct lcore *lc)
 	decrypt(lc, in, n_in);
 	encrypt(lc, out, n_out);
 	transit(lc, again, n_again);
+}
+
+static unsigned from_workers(struct lcore *lc)
+{
+	struct rte_mbuf *pkts[BURST];
+	unsigned n = rte_ring_sc_dequeue_burst(lc->handover[lc->id], (void **)pkts, BURST, NULL);
+
+	lc->count.handover_in += n;
+	workers_run(lc, pkts, watch_from(lc, pkts, (uint16_t)n, false, workers_run));
 	return n;
 }
 
-static unsigned from_control(struct lcore *lc)
+static void control_run(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 {
-	struct rte_mbuf *pkts[BURST];
 	uint16_t n_ip = 0;
-	unsigned n = rte_ring_sc_dequeue_burst(lc->inject, (void **)pkts, BURST, NULL);
 
-	lc->count.injected += n;
-	for (unsigned i = 0; i < n; i++) {
+	for (uint16_t i = 0; i < n; i++) {
 		if (pkt_meta(pkts[i])->flags & PKT_FRAME)
 			lcore_tx(lc, pkts[i]);
 		else
 			pkts[n_ip++] = pkts[i];
 	}
 	transit(lc, pkts, n_ip);
+}
+
+static unsigned from_control(struct lcore *lc)
+{
+	struct rte_mbuf *pkts[BURST];
+	unsigned n = rte_ring_sc_dequeue_burst(lc->inject, (void **)pkts, BURST, NULL);
+
+	lc->count.injected += n;
+	control_run(lc, pkts, watch_from(lc, pkts, (uint16_t)n, false, control_run));
 	return n;
 }
 

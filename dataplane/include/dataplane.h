@@ -126,6 +126,54 @@ bool dp_sa_stats(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir, struc
 /* Replaces the policies on every worker, atomically per worker. 0 or -errno with a sentence. */
 int dp_spd_set(struct dp *dp, const struct spd_policy *p, size_t n, char *why, size_t why_size);
 
+/* ------------------------------------------------------------------------- trace, capture --- */
+
+enum dp_watch_what {
+	DP_WATCH_TRACE,	 /* the way of packets, in words */
+	DP_WATCH_FRAMES, /* frames that ports receive and send */
+	DP_WATCH_SEALED, /* of those only ESP, AH and IKE */
+	DP_WATCH_PLAIN,	 /* inner packets, after decryption and before encryption */
+};
+
+enum dp_watched_kind { DP_WATCHED_STORY, DP_WATCHED_RECEIVED, DP_WATCHED_SENT };
+
+struct dp_watched {
+	enum dp_watched_kind kind;
+	unsigned worker;
+	unsigned port;	   /* index; UINT_MAX: none */
+	uint64_t wall_us;  /* since the epoch */
+	uint32_t policy;   /* STORY: the last one that the packet met, UINT32_MAX = none */
+	uint32_t wire_len; /* bytes of the packet; len may be less */
+	/* STORY: lines of "stage\ttext\n", no terminating zero. Frames start at the Ethernet header,
+	 * inner packets at the IP header. Borrowed for the call. */
+	const uint8_t *data;
+	size_t len;
+};
+
+#define DP_WATCH_ADDRS 8
+
+struct dp_watch_cfg {
+	enum dp_watch_what what;
+	unsigned port;	/* FRAMES: only this one; UINT_MAX = all */
+	uint32_t count; /* each worker stops after so many */
+	uint32_t snap;	/* bytes copied of each packet, 0 = all */
+	bool by_peer;	/* only packets from and to these addresses, or for these policies */
+	struct ip_addr addr[DP_WATCH_ADDRS];
+	unsigned n_addrs;
+	const uint32_t *policies; /* ids; borrowed during the call */
+	size_t n_policies;
+	void (*on_packet)(void *ctx, const struct dp_watched *seen); /* from within dp_poll() */
+	void *ctx;
+};
+
+/* Begins to trace or capture; one at a time. 0, -EBUSY or -ENOMEM with a sentence in why. The packets
+ * that it looks for take longer, those of a trace each alone; the others do not. */
+int dp_watch_start(struct dp *dp, const struct dp_watch_cfg *cfg, char *why, size_t why_size);
+/* Ends it: no on_packet() from then on. Idempotent. */
+void dp_watch_stop(struct dp *dp);
+/* Packets that were wanted but found no room, of this watch (or the last one). */
+uint64_t dp_watch_missed(const struct dp *dp);
+
 /* ------------------------------------------------------------------------- statistics ------- */
 
 struct dp_port_stats {
