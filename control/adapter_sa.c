@@ -33,6 +33,13 @@ void sa_sink_remove(void *ctx, const struct sa_ref *ref, enum sa_dir dir)
 	dp_sa_remove(d->dp, ref, dir);
 }
 
+bool sa_sink_stats(void *ctx, const struct sa_ref *ref, enum sa_dir dir, struct sa_stats *out)
+{
+	struct daemon *d = ctx;
+
+	return dp_sa_stats(d->dp, ref, dir, out);
+}
+
 void sa_on_stored(void *ctx, const struct sa_ref *ref, enum sa_dir dir)
 {
 	struct daemon *d = ctx;

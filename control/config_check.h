@@ -79,6 +79,11 @@ void check_policies(struct check *c);
 void check_peers(struct check *c);
 void check_order(struct check *c); /* policies that can never match */
 
+/* config_life.c: what of a child and of a peer's Main Mode has an end. */
+void check_child_life(struct check *c, struct where w, const struct raw_child *raw,
+		      struct ike_child_cfg *child);
+void check_peer_life(struct check *c, struct where w, const struct raw_peer *raw,
+		     struct ike_peer_cfg *peer);
 /* A file's name, beside the configuration unless absolute; false after a report. */
 bool check_path(struct check *c, struct where w, const char *text, char *out, size_t size);
 /* Our certificate and key for a peer, and our identity: auth is AUTH_RSA_SIG, or any ECDSA method. */

@@ -80,24 +80,6 @@ static void check_esp_proposals(struct check *c, struct where w, const struct ra
 	}
 }
 
-/* Lifetime and margin of either phase, in seconds. margin: 0 = a tenth. */
-static void check_lifetime(struct check *c, struct where w, const char *lifetime, const char *margin,
-			   uint32_t fallback_s, uint32_t *life_s, uint32_t *margin_s)
-{
-	uint64_t life = fallback_s * 1000ull, m;
-
-	check_duration(c, where_key(w, "lifetime"), lifetime, 10000, 7 * 86400000ull, &life);
-	m = life / 10;
-	check_duration(c, where_key(w, "rekey-margin"), margin, 1000, 7 * 86400000ull, &m);
-	/* jitter takes up to as much again, and the SA must live before it is replaced */
-	if (2 * m >= life)
-		check_error(c, where_key(w, margin ? "rekey-margin" : "lifetime"),
-			    "rekey-margin (%gs) must be less than half of the lifetime (%gs)",
-			    (double)m / 1000, (double)life / 1000);
-	*life_s = (uint32_t)(life / 1000);
-	*margin_s = (uint32_t)(m / 1000 ? m / 1000 : 1);
-}
-
 static void check_child_options(struct check *c, struct where w, const struct raw_child *raw,
 				const struct ike_peer_cfg *peer, struct ike_child_cfg *child)
 {
@@ -105,7 +87,7 @@ static void check_child_options(struct check *c, struct where w, const struct ra
 	static const char *const starts[] = { "passive", "immediate", "on-demand" };
 	static const char *const df_words[] = { "copy", "set", "clear" };
 	unsigned mode = 0, start = peer->initiate ? START_ON_DEMAND : START_PASSIVE, df = DF_COPY;
-	uint64_t window = 1024, pairs = 1, bytes = 0;
+	uint64_t window = 1024, pairs = 1;
 
 	check_word(c, where_key(w, "mode"), raw->mode, modes, 2, &mode);
 	child->mode = mode == 0 ? SA_TUNNEL : SA_TRANSPORT;
@@ -124,12 +106,7 @@ static void check_child_options(struct check *c, struct where w, const struct ra
 	child->replay_window = (uint32_t)window;
 	check_number(c, where_key(w, "pairs"), raw->pairs, 1, DP_MAX_WORKERS, &pairs);
 	child->pairs = (unsigned)pairs;
-	if (raw->lifetime_bytes)
-		check_size(c, where_key(w, "lifetime-bytes"), raw->lifetime_bytes, 1 << 20,
-			   1ull << 50, &bytes);
-	child->life_kb = bytes / 1024;
-	check_lifetime(c, w, raw->lifetime, raw->rekey_margin, 3600, &child->life_s,
-		       &child->margin_s);
+	check_child_life(c, w, raw, child);
 }
 
 static void check_child_selector(struct check *c, struct where w, const struct raw_child *raw,
@@ -369,8 +346,7 @@ static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 			   raw->name);
 	check_auth(c, w, raw, peer);
 	check_ike_proposals(c, w, raw, peer);
-	check_lifetime(c, w, raw->lifetime, raw->rekey_margin, 14400, &peer->life_s,
-		       &peer->margin_s);
+	check_peer_life(c, w, raw, peer);
 	check_duration(c, where_key(w, "dpd"), raw->dpd, 0, 86400000, &dpd);
 	peer->dpd_s = (uint32_t)((dpd + 999) / 1000);
 	check_word(c, where_key(w, "encapsulation"), raw->encapsulation, encap, 2, &force);

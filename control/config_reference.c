@@ -182,6 +182,10 @@ const struct config_option config_options[] = {
 	  "How long a Main Mode SA lives, from 10s to 7d. The shorter of both sides' lifetimes "
 	  "holds.",
 	  "lifetime: 8h" },
+	{ "peers[].lifetime-bytes", "size", NULL, "no limit",
+	  "How many bytes of negotiation one Main Mode SA may protect, from 64K; then a new one is "
+	  "negotiated.",
+	  "lifetime-bytes: 10M" },
 	{ "peers[].rekey-margin", "duration", NULL, "a tenth of the lifetime",
 	  "How long before its end the next Main Mode begins, plus up to as much again at random; "
 	  "less than half of the lifetime.",
@@ -234,7 +238,12 @@ const struct config_option config_options[] = {
 	  "How long an SA pair lives, from 10s to 7d. The shorter of both sides' lifetimes holds.",
 	  "lifetime: 2h" },
 	{ "peers[].children[].lifetime-bytes", "size", NULL, "no limit",
-	  "How many bytes an SA may carry, from 1M.", "lifetime-bytes: 100G" },
+	  "How many bytes an SA may carry, from 1M. New keys are negotiated early enough for the "
+	  "rate of late; a warning says when the limit is too small for it.",
+	  "lifetime-bytes: 100G" },
+	{ "peers[].children[].lifetime-packets", "number", NULL, "no limit",
+	  "How many packets an SA may carry, from 1000. The peer is not told: IKEv1 cannot.",
+	  "lifetime-packets: 1000000000" },
 	{ "peers[].children[].rekey-margin", "duration", NULL, "a tenth of the lifetime",
 	  "How long before its end the next Quick Mode begins, plus up to as much again at random; "
 	  "less than half of the lifetime.",

@@ -178,6 +178,7 @@ static int engine_start(struct daemon *d)
 		.sa_release = sa_sink_release,
 		.sa_install = sa_sink_install,
 		.sa_remove = sa_sink_remove,
+		.sa_stats = sa_sink_stats,
 		.event = events_on_event,
 	};
 	struct ike_limits limits = { 0 };

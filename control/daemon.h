@@ -50,6 +50,7 @@ int sa_sink_reserve(void *ctx, uint32_t policy, unsigned pair, struct sa_ref *ou
 void sa_sink_release(void *ctx, const struct sa_ref *ref);
 int sa_sink_install(void *ctx, const struct sa_params *p);
 void sa_sink_remove(void *ctx, const struct sa_ref *ref, enum sa_dir dir);
+bool sa_sink_stats(void *ctx, const struct sa_ref *ref, enum sa_dir dir, struct sa_stats *out);
 void sa_on_stored(void *ctx, const struct sa_ref *ref, enum sa_dir dir);
 void sa_on_limit(void *ctx, const struct sa_ref *ref, enum sa_dir dir, bool hard);
 void sa_on_acquire(void *ctx, uint32_t policy);

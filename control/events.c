@@ -22,6 +22,8 @@ static const char *event_words(enum ike_event_type type)
 		return "down: ";
 	case IKE_EV_CHILD_FAILED:
 		return "Quick Mode failed: ";
+	case IKE_EV_WARNING:
+		return "works, but: ";
 	case IKE_EV_NOTE:
 		break;
 	}
@@ -39,7 +41,7 @@ void events_on_event(void *ctx, const struct ike_event *ev)
 	else
 		snprintf(who, sizeof(who), "%s%s%s", ev->peer, ev->child[0] ? "/" : "", ev->child);
 	enum log_level level = ev->type == IKE_EV_NOTE ? LOG_LVL_DEBUG :
-			       ev->type == IKE_EV_PHASE1_FAILED ||
+			       ev->type == IKE_EV_PHASE1_FAILED || ev->type == IKE_EV_WARNING ||
 					       ev->type == IKE_EV_CHILD_FAILED ?
 							 LOG_LVL_WARN :
 							 LOG_LVL_INFO;

@@ -13,6 +13,7 @@ struct child *child_new(struct peer *peer, const struct ike_child_cfg *cfg)
 	child->peer = peer;
 	child->cfg = *cfg;
 	TAILQ_INIT(&child->pairs);
+	child_watch_init(child);
 	TAILQ_INSERT_TAIL(&peer->children, child, link);
 	index_child(child);
 	return child;
@@ -20,6 +21,7 @@ struct child *child_new(struct peer *peer, const struct ike_child_cfg *cfg)
 
 void child_free(struct child *child)
 {
+	timer_cancel(&child->ike->timers, &child->watch);
 	unindex_child(child);
 	TAILQ_REMOVE(&child->peer->children, child, link);
 	ike_dealloc(child->ike, child, sizeof(*child));
@@ -90,7 +92,9 @@ bool child_has_work(struct child *child)
 
 uint64_t child_not_before(struct child *child)
 {
-	bool settled = child->settled_at <= child->retry_at;
+	const struct pair *due = child_due(child);
+	/* a volume that runs out does not wait: a hard limit is worse than another collision */
+	bool settled = child->settled_at <= child->retry_at || (due && due->runs_out);
 
 	if (settled || (child_wants(child) && child_any_missing(child)))
 		return child->retry_at;

@@ -31,6 +31,7 @@
 #define LINGER_US          (70 * SECOND) /* a finished exchange still knows duplicates that long */
 #define GRACE_US           (10 * SECOND) /* an SA that was replaced lives on that long */
 #define TOLD_US            (5 * SECOND) /* after the DELETE of an old pair its inbound side stays so long */
+#define OLD_PAIRS_MAX      16           /* of those: more only when new ones come that fast */
 #define SWITCH_US          SECOND        /* after message 3 the old SA sends on for that long */
 #define SETTLE_US          (8 * SECOND) /* pairs made closer together than that are a collision */
 #define RETRY_MAX_S        64           /* the longest back-off of a connection that must be up */
@@ -62,6 +63,11 @@ struct child { /* a configured child and what it is doing */
 	bool wanted; /* somebody asked for it: negotiate until it is there */
 	unsigned failures;
 	uint64_t retry_at;   /* nothing new before that */
+	struct timer watch;  /* looks at its counters, see traffic.c */
+	bool measured;	     /* rate says something */
+	uint64_t rate[2];    /* bytes and packets a second of the busier direction, of late */
+	uint64_t warned_at;  /* its volume is too small for the rate: said then */
+	uint64_t quick_us;   /* what its last Quick Mode took */
 	uint64_t settled_at; /* after a collision of rekeys no further one before that */
 	TAILQ_HEAD(, pair) pairs;
 };
@@ -99,6 +105,10 @@ struct isakmp_sa {
 	struct ike_transform t;
 	uint16_t auth; /* enum auth_method, as agreed */
 	uint32_t life_s;
+	uint64_t life_bytes, bytes; /* the limit (0: none), and what its messages had so far */
+	bool used_up;               /* the limit is reached */
+	uint32_t told_s;            /* responder: shorter than offered, to be told; 0 = nothing */
+	uint64_t told_kb;
 	struct ike_keys *keys;             /* secret memory; NULL until derived */
 	uint8_t last_block[IKE_MAX_BLOCK]; /* of phase 1: where phase 2 IVs start */
 	struct ike_id remote_id;
@@ -140,6 +150,8 @@ struct pair {                    /* one SA pair, from its reservation to its end
 	bool rekey_due; /* soft limit reached, or asked for */
 	bool redundant; /* made at the same time as a better one: keys kept, never sent with */
 	bool indexed;   /* both sides know idx: it came with Quick Mode message 1 */
+	bool runs_out;  /* a soft limit of its volume was reached */
+	bool used_up;   /* a hard limit of its volume was reached */
 	bool told;      /* old, and the peer was sent a DELETE for it */
 	struct sa_ref ref;
 	uint32_t spi_out;
@@ -150,8 +162,10 @@ struct pair {                    /* one SA pair, from its reservation to its end
 	struct selector sel;
 	uint32_t life_s;
 	uint64_t life_kb; /* agreed on, 0 = none */
+	uint64_t seen_us, seen[2][2]; /* the last look: when, bytes and packets by enum sa_dir */
 	struct pair_keys *keys; /* secret; until both directions are installed */
 	uint64_t created_us, established_us, expires_us;
+	uint64_t known_us; /* ours, and the peer was known to have it, too, from then on; 0 = unknown */
 	struct timer soft, end; /* end: the hard limit, or the end of the grace time */
 	struct timer send;      /* armed: made, but its predecessor still sends, see SWITCH_US */
 	char end_why[64];
@@ -301,6 +315,10 @@ __attribute__((format(printf, 6, 7))) void ike_event(struct ike *ike, enum ike_e
 /* Remembers a sentence as the peer's last error, and says it as a note. */
 __attribute__((format(printf, 3, 4))) void peer_error(struct peer *peer, const struct isakmp_sa *sa,
 						      const char *fmt, ...);
+/* Likewise, as a warning: it works, but not as it should. */
+__attribute__((format(printf, 3, 4))) void child_warning(struct child *child,
+							 const struct isakmp_sa *sa,
+							 const char *fmt, ...);
 void timing_add(struct ike_timing *t, uint64_t us);
 /* What we offer, for people: "aes256-sha256-modp2048, aes128-sha1-modp1024"; returns buf. */
 const char *ike_offer_text(const struct ike_peer_cfg *cfg, char *buf, size_t size);
@@ -389,6 +407,18 @@ void pair_deleted(struct pair *pair);
 void pair_kill(struct pair *pair);
 void pair_free(struct pair *pair);
 
+/* ------------------------------------------------------------------------ traffic.c --------- */
+void child_watch_init(struct child *child);
+void child_watch(struct child *child); /* starts looking where there is something to look for */
+/* Packets have passed in that direction. */
+bool pair_carried(struct pair *pair, enum sa_dir dir);
+/* Measures the rate since the last look. */
+void pair_measure(struct pair *pair);
+/* The limits of bytes and packets, the soft ones early enough for a successor at the rate of late. */
+void pair_volume(struct pair *pair, struct sa_params *p);
+/* How long the pair that sends may do so for this one that succeeds it, at most SWITCH_US. */
+uint64_t pair_send_on_us(const struct pair *successor);
+
 /* ------------------------------------------------------------------------ isakmp_sa.c ------- */
 struct isakmp_sa *sa_new(struct peer *peer, const struct ike_path *path, bool initiator);
 void sa_publish(struct isakmp_sa *sa); /* responder: its initiator cookie is known */
@@ -410,6 +440,10 @@ void sa_deleted(struct isakmp_sa *sa); /* by the peer, with an authenticated DEL
 void isakmp_sa_free(struct isakmp_sa *sa);
 void sa_established(struct isakmp_sa *sa, const uint8_t *last_block);
 void sa_heard(struct isakmp_sa *sa, const struct ike_path *path); /* an authenticated message */
+/* It must not live longer than that; bytes 0: no limit. */
+void sa_shorten(struct isakmp_sa *sa, uint32_t life_s, uint64_t bytes);
+/* len more bytes under its keys, sent or received: its volume may be used up. */
+void sa_count(struct isakmp_sa *sa, size_t len);
 bool sa_msgid_used(const struct isakmp_sa *sa, uint32_t msgid);
 int sa_msgid_use(struct isakmp_sa *sa, uint32_t msgid);
 uint32_t sa_msgid_new(struct isakmp_sa *sa); /* 0 on failure */
@@ -451,10 +485,16 @@ void info_clear_notify(struct ike *ike, const struct ike_path *path, const uint8
 /* ------------------------------------------------------------------------ lifetime.c -------- */
 /* The shorter of two; 0 is no limit. */
 uint64_t lifetime_shorter(uint64_t a, uint64_t b);
+/* A limit of kilobytes in bytes; 0 where it is none, or more than can be counted. */
+uint64_t lifetime_bytes(uint64_t life_kb);
 /* Adds the notify RESPONDER-LIFETIME for our SPI of that protocol; 0 for what needs no telling. */
 void lifetime_tell(struct msgbuf *m, uint8_t proto, uint32_t spi, uint32_t life_s, uint64_t life_kb);
+/* Likewise for phase 1, in message 6: sa->told_s and told_kb. */
+void lifetime_tell_sa(struct msgbuf *m, const struct isakmp_sa *sa);
 /* Shortens what was chosen to what such a notify in the message says. */
 void lifetime_read(const struct payload_list *l, struct esp_choice *c);
+/* Likewise what an ISAKMP SA has, by one notify (of any kind, about any protocol). */
+void lifetime_read_sa(struct isakmp_sa *sa, const struct notify *n);
 
 /* ------------------------------------------------------------------------ pair_index.c ------ */
 /* Adds the notify that says which of the child's parallel pairs the Quick Mode is for. */

@@ -112,6 +112,8 @@ void exchange_repeat(struct exchange *x)
 	struct ike *ike = x->ike;
 
 	ike->totals.messages_out++;
+	if (x->tx.p[19] & ISAKMP_FLAG_ENC)
+		sa_count(x->sa, x->tx.len);
 	ike->ops.send(ike->ops.ctx, &x->sa->path, x->tx.p, x->tx.len);
 }
 
@@ -278,6 +280,8 @@ void exchange_receive(struct exchange *x, struct inmsg *m)
 	memcpy(x->seen[x->n_seen++], digest, DIGEST_LEN);
 	timer_cancel(&ike->timers, &x->timer);
 	buf_free(ike, &x->tx); /* it answered an older message */
+	if (s->encrypted)
+		sa_count(x->sa, m->hdr.length);
 	if (s->hash != STEP_NO_HASH)
 		sa_heard(x->sa, m->path);
 	ike_note(ike, x->sa->peer, x->sa, "%s received", s->name);

@@ -40,7 +40,8 @@ struct ike_child_cfg {
 	unsigned pairs;		   /* SA pairs with these selectors, 0 = 1 */
 	uint32_t life_s;	   /* hard limit, 0 = 3600 */
 	uint32_t margin_s;	   /* rekey that long before (less jitter of up to as much again) */
-	uint64_t life_kb;	   /* 0 = none */
+	uint64_t life_kb;	   /* hard limit of either direction, 0 = none */
+	uint64_t life_packets;	   /* likewise; ours alone, IKEv1 cannot say it */
 	uint32_t replay_window;	   /* 0 = default */
 	enum df_policy df;
 	bool copy_dscp;
@@ -61,6 +62,7 @@ struct ike_peer_cfg {
 	unsigned n_ike;
 	uint32_t life_s;	/* hard limit, 0 = 14400 */
 	uint32_t margin_s;	/* 0 = a tenth of the lifetime */
+	uint64_t life_kb;	/* of IKE messages under one Main Mode SA, 0 = no limit */
 	uint32_t retries;	/* transmissions after the first, 0 = 5 */
 	uint32_t retry_ms;	/* first interval, doubled each time, 0 = 1000 */
 	uint32_t dpd_s;		/* idle seconds before a DPD probe, 0 = never ask (always answer) */
@@ -95,7 +97,8 @@ enum ike_event_type {
 	IKE_EV_CHILD_REKEYED,
 	IKE_EV_CHILD_DOWN,
 	IKE_EV_CHILD_FAILED,
-	IKE_EV_NOTE, /* one step of a timeline: a message sent or received, a decision */
+	IKE_EV_WARNING, /* it works, but not as it should */
+	IKE_EV_NOTE,	/* one step of a timeline: a message sent or received, a decision */
 };
 
 struct ike_event {
@@ -127,6 +130,10 @@ struct ike_ops {
 	void (*sa_release)(void *ctx, const struct sa_ref *ref);
 	int (*sa_install)(void *ctx, const struct sa_params *p);
 	void (*sa_remove)(void *ctx, const struct sa_ref *ref, enum sa_dir dir);
+	/* Counters of an installed direction, last_used_us in the time of now_us(); false when there
+	 * are none. NULL: nobody counts, and what depends on traffic is off. */
+	bool (*sa_stats)(void *ctx, const struct sa_ref *ref, enum sa_dir dir,
+			 struct sa_stats *out);
 
 	void (*event)(void *ctx, const struct ike_event *ev);
 };

@@ -171,6 +171,9 @@ static void info_notified(struct isakmp_sa *sa, const struct notify *n)
 	case N_INITIAL_CONTACT:
 		peer_forget_before(sa->peer, sa->heard_us, sa);
 		return;
+	case N_RESPONDER_LIFETIME:
+		lifetime_read_sa(sa, n);
+		return;
 	case N_INVALID_SPI:
 		pair = peer_pair_out(sa->peer, 0, notify_spi(n));
 		if (pair && pair->state != PAIR_NEW)

@@ -260,6 +260,45 @@ void sa_established(struct isakmp_sa *sa, const uint8_t *last_block)
 	peer_phase1_up(sa->peer, sa);
 }
 
+/* Where the rekey by volume is due; as with time, the initiator goes first. */
+static uint64_t soft_bytes(const struct isakmp_sa *sa)
+{
+	return sa->life_bytes / 20 * (sa->initiator ? 16 : 18);
+}
+
+void sa_count(struct isakmp_sa *sa, size_t len)
+{
+	struct timer_heap *h = &sa->ike->timers;
+
+	sa->bytes += len;
+	if (!sa->life_bytes || sa->dead || sa->used_up || sa->state != IKE_SA_ESTABLISHED)
+		return;
+	/* by the timer, because this is the middle of an exchange */
+	if (sa->bytes >= sa->life_bytes) {
+		sa->used_up = true;
+		timer_set(h, &sa->life, ike_now(sa->ike));
+	} else if (!sa->soft_done && sa->bytes >= soft_bytes(sa)) {
+		timer_set(h, &sa->life, ike_now(sa->ike));
+	}
+}
+
+void sa_shorten(struct isakmp_sa *sa, uint32_t life_s, uint64_t bytes)
+{
+	struct ike *ike = sa->ike;
+	uint64_t soft;
+
+	sa->life_bytes = lifetime_shorter(sa->life_bytes, bytes);
+	if (life_s == 0 || life_s >= sa->life_s)
+		return;
+	sa->life_s = life_s;
+	if (sa->state != IKE_SA_ESTABLISHED)
+		return; /* its clock starts with that */
+	sa->expires_us = sa->established_us + life_s * SECOND;
+	soft = sa->established_us +
+	       soft_limit_us(ike, life_s, sa->peer->cfg.margin_s, sa->initiator);
+	timer_set(&ike->timers, &sa->life, sa->soft_done ? sa->expires_us : soft);
+}
+
 void sa_retire(struct isakmp_sa *sa, uint64_t grace_us)
 {
 	sa->state = IKE_SA_REKEYED;
@@ -342,7 +381,7 @@ static void sa_life(void *arg)
 			timer_set(&ike->timers, &sa->life, ike_now(ike) + GRACE_US);
 		else
 			sa_close(sa, "replaced by a newer one");
-	} else if (!sa->soft_done) {
+	} else if (!sa->soft_done && !sa->used_up) {
 		sa->soft_done = true;
 		timer_set(&ike->timers, &sa->life, sa->expires_us);
 		if (peer_sa(sa->peer) == sa && peer_needs_phase1(sa->peer)) {
@@ -350,7 +389,7 @@ static void sa_life(void *arg)
 			peer_kick(sa->peer);
 		}
 	} else {
-		sa_close(sa, "its lifetime is over");
+		sa_close(sa, sa->used_up ? "its volume is used up" : "its lifetime is over");
 		peer_kick(sa->peer);
 	}
 }

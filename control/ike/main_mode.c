@@ -24,11 +24,18 @@ uint32_t mm_life(const struct peer *peer)
 
 void mm_chosen(struct isakmp_sa *sa, const struct ike_choice *c)
 {
+	uint32_t s = mm_life(sa->peer);
+	uint64_t kb = sa->peer->cfg.life_kb;
+
 	sa->t = c->t;
 	sa->auth = c->auth;
-	sa->life_s = mm_life(sa->peer);
-	if (c->life_s && c->life_s < sa->life_s)
-		sa->life_s = c->life_s;
+	sa->life_s = (uint32_t)lifetime_shorter(s, c->life_s);
+	sa->life_bytes = lifetime_bytes(lifetime_shorter(kb, c->life_kb));
+	if (sa->initiator)
+		return;
+	/* RFC 2407 section 4.6.3.1: an answer echoes the offer, so what is shorter is told apart */
+	sa->told_s = sa->life_s != c->life_s ? sa->life_s : 0;
+	sa->told_kb = kb && (!c->life_kb || kb < c->life_kb) ? kb : 0;
 }
 
 int mm_verify_ke(struct exchange *x, const struct inmsg *m)
@@ -155,6 +162,7 @@ int mm_send_auth(struct exchange *x, uint8_t next)
 	msg_payload(&m, PL_ID, body, len);
 	msg_payload(&m, PL_HASH, hash, sa->keys->prf_len);
 	mm_put_contact(&m, sa);
+	lifetime_tell_sa(&m, sa);
 	return exchange_send(x, &m, next);
 }
 
@@ -173,11 +181,22 @@ int mm_verify_auth(struct exchange *x, const struct inmsg *m)
 	return -EBADMSG;
 }
 
+void mm_read_lifetime(struct isakmp_sa *sa, const struct inmsg *m)
+{
+	const struct payload *p;
+	struct notify n;
+
+	for (unsigned k = 0; (p = payload_find(&m->list, PL_NOTIFY, k)); k++)
+		if (notify_parse(p->body, &n) == 0)
+			lifetime_read_sa(sa, &n);
+}
+
 bool mm_authenticated(struct exchange *x, const struct inmsg *m)
 {
 	struct ike_id id;
 
 	ike_id_parse(need(m, PL_ID)->body, &id); /* verified before */
+	mm_read_lifetime(x->sa, m);
 	return mm_accept(x, &id, mm_says_contact(m));
 }
 

@@ -23,6 +23,8 @@ int mm_take_ke(struct exchange *x, const struct inmsg *m, struct buf *nonce);
 int mm_derive(struct exchange *x);
 /* Sends our identity and HASH_I or HASH_R. 0 or -errno. */
 int mm_send_auth(struct exchange *x, uint8_t next);
+/* Heeds RESPONDER-LIFETIME in message 6. */
+void mm_read_lifetime(struct isakmp_sa *sa, const struct inmsg *m);
 /* Its hash verified: see mm_accept(). */
 bool mm_authenticated(struct exchange *x, const struct inmsg *m);
 

@@ -101,6 +101,7 @@ static int mm_send_signed(struct exchange *x, const struct auth_work *w)
 	}
 	msg_payload(&m, PL_SIG, w->sig, w->sig_len);
 	mm_put_contact(&m, sa);
+	lifetime_tell_sa(&m, sa);
 	return exchange_send(x, &m, sa->initiator ? MM_STEP_SIGNED : STEP_NONE);
 }
 
@@ -184,6 +185,10 @@ static void mm_limit_life(struct isakmp_sa *sa, const struct auth_work *w)
 		left = LIFE_MIN_S;
 	if (left < sa->life_s)
 		sa->life_s = (uint32_t)left;
+	else
+		return;
+	if (!sa->initiator)
+		sa->told_s = sa->life_s;
 }
 
 static void mm_refused(struct exchange *x, const struct auth_work *w)
@@ -262,6 +267,7 @@ void mm_handle_signed(struct exchange *x, const struct inmsg *m)
 	w->trust = cert_store_ref(sa->peer->cfg.trust);
 	w->now = ike_wall(x->ike);
 	w->contact = mm_says_contact(m);
+	mm_read_lifetime(sa, m); /* should it lie, nothing comes of this SA anyway */
 	memcpy(w->sig, sig.p, sig.len);
 	w->sig_len = sig.len;
 	if (ike_id_parse(id, &w->id) != 0 || mm_auth_hash(x, !sa->initiator, id, w->hash) != 0 ||

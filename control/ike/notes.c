@@ -35,6 +35,17 @@ void peer_error(struct peer *peer, const struct isakmp_sa *sa, const char *fmt, 
 	ike_note(peer->ike, peer, sa, "%s", peer->last_error);
 }
 
+void child_warning(struct child *child, const struct isakmp_sa *sa, const char *fmt, ...)
+{
+	struct peer *peer = child->peer;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(peer->last_error, sizeof(peer->last_error), fmt, ap);
+	va_end(ap);
+	ike_event(peer->ike, IKE_EV_WARNING, peer, child, sa, "%s", peer->last_error);
+}
+
 void timing_add(struct ike_timing *t, uint64_t us)
 {
 	if (t->count == 0 || us < t->min_us)

@@ -43,6 +43,21 @@ uint8_t pair_proto(const struct pair *pair)
 	return pair->t.ah ? PROTO_AH : PROTO_ESP;
 }
 
+/* The peer sends through a pair that we made only once it has message 3: what it begins then, it begins
+ * knowing that pair. Its packets may overtake, but not by that much. */
+#define OVERTAKE_US (2 * SECOND)
+
+static void pair_note_known(const struct pair *pair)
+{
+	uint64_t now = ike_now(pair->ike);
+	struct pair *o;
+
+	TAILQ_FOREACH(o, &pair->child->pairs, link)
+		if (!o->dead && o->state == PAIR_LIVE && o->initiator && !o->known_us &&
+		    o->established_us + OVERTAKE_US < now && pair_carried(o, SA_IN))
+			o->known_us = now;
+}
+
 struct pair *pair_new(struct child *child, unsigned idx, bool initiator, struct exchange *x)
 {
 	struct ike *ike = child->ike;
@@ -66,6 +81,8 @@ struct pair *pair_new(struct child *child, unsigned idx, bool initiator, struct 
 	timer_init(&pair->send, pair_send, pair);
 	TAILQ_INSERT_TAIL(&child->pairs, pair, link);
 	LIST_INSERT_HEAD(&ike->pairs[bucket_of(pair->ref.spi)], pair, bucket);
+	if (!initiator)
+		pair_note_known(pair);
 	return pair;
 }
 
@@ -120,8 +137,6 @@ int pair_derive(struct pair *pair, struct exchange *x)
 	pair->t = c->t;
 	pair->spi_out = c->spi;
 	pair->life_kb = lifetime_shorter(pair->child->cfg.life_kb, c->life_kb);
-	if (pair->life_kb > UINT64_MAX / 1024)
-		pair->life_kb = 0; /* more bytes than can be counted */
 	pair->udp_encap = x->sa->encap && !pair->t.ah;
 	pair->oa_local = x->qm.oa_local;
 	pair->oa_remote = x->qm.oa_remote;
@@ -165,10 +180,9 @@ int pair_install(struct pair *pair, enum sa_dir dir)
 		.replay_window = cfg->replay_window,
 		.df = cfg->df,
 		.copy_dscp = cfg->copy_dscp,
-		.hard_bytes = pair->life_kb * 1024,
-		.soft_bytes = pair->life_kb * 1024 / 10 * 8,
 	};
 
+	pair_volume(pair, &p);
 	memcpy(p.key, in ? pair->keys->in : pair->keys->out, sizeof(p.key));
 	memcpy(p.auth, in ? pair->keys->in_auth : pair->keys->out_auth, sizeof(p.auth));
 	int rc = ike->ops.sa_install(ike->ops.ctx, &p);
@@ -191,6 +205,24 @@ void ike_sa_installed(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir
 
 /* ----------------------------------------------------------------------- replacement -------- */
 
+/* Where new keys are made many times a second, those of seconds ago need not be kept, and the data plane
+ * has no slots for them. */
+static void pairs_thin_out(const struct pair *newest)
+{
+	struct pair *o, *oldest = NULL;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(o, &newest->child->pairs, link) {
+		if (o->dead || o->state != PAIR_OLD || o->idx != newest->idx)
+			continue;
+		n++;
+		if (!oldest)
+			oldest = o;
+	}
+	if (n > OLD_PAIRS_MAX)
+		pair_delete(oldest, !oldest->told, oldest->end_why);
+}
+
 /* Lets a pair live on for packets on their way; it takes no part in anything new. */
 static void pair_retire(struct pair *pair, const char *why, bool ours)
 {
@@ -206,6 +238,7 @@ static void pair_retire(struct pair *pair, const char *why, bool ours)
 	snprintf(pair->end_why, sizeof(pair->end_why), "%s", why);
 	if (at < pair->expires_us)
 		timer_set(&ike->timers, &pair->end, at);
+	pairs_thin_out(pair);
 }
 
 /* Both sides made a pair at the same time: each keeps the one with the larger SPI, whichever
@@ -227,11 +260,13 @@ static bool pair_precedes(const struct pair *o, const struct pair *pair)
 {
 	if (o->initiator == pair->initiator)
 		return o->created_us <= pair->created_us;
+	if (o->known_us && o->known_us <= pair->created_us)
+		return true;
 	return o->established_us + SETTLE_US < pair->created_us;
 }
 
-/* Retires what the new pair replaces. Returns false when the new one is itself redundant. */
-static bool pair_succeeds(struct pair *pair, uint32_t replaces, bool *rekey)
+/* Retires what the new pair replaces (*was). Returns false when the new one is itself redundant. */
+static bool pair_succeeds(struct pair *pair, uint32_t replaces, struct pair **was)
 {
 	/* where only the peer knows which one it replaces, its DELETE says so */
 	bool parallel = child_pairs(pair->child) > 1 && !pair->indexed;
@@ -243,7 +278,7 @@ static bool pair_succeeds(struct pair *pair, uint32_t replaces, bool *rekey)
 			continue;
 		if (o->ref.spi == replaces || (pair_precedes(o, pair) && !parallel)) {
 			pair_retire(o, "rekeyed", pair->initiator);
-			*rekey = true;
+			*was = o;
 			continue;
 		}
 		if (parallel)
@@ -266,6 +301,8 @@ static void pair_limits(struct pair *pair, uint32_t life_s)
 	pair->state = PAIR_LIVE;
 	pair->established_us = now;
 	pair->expires_us = now + life_s * SECOND;
+	pair->seen_us = now;
+	child_watch(pair->child);
 	snprintf(pair->end_why, sizeof(pair->end_why), "its lifetime is over");
 	timer_set(&ike->timers, &pair->end, pair->expires_us);
 	timer_set(&ike->timers, &pair->soft,
@@ -275,14 +312,23 @@ static void pair_limits(struct pair *pair, uint32_t life_s)
 /* A redundant pair that could still be sent with: its keys are there and the peer has it. */
 static bool pair_stands_by(const struct pair *o)
 {
-	return !o->dead && o->redundant && !o->told && o->expires_us > ike_now(o->ike) + SECOND;
+	return !o->dead && o->redundant && !o->told && !o->used_up &&
+	       o->expires_us > ike_now(o->ike) + SECOND;
+}
+
+/* One that was replaced, and whose end the peer has not been told yet: where the successor turns out
+ * not to be the peer's choice, it may be. */
+static bool pair_still_there(const struct pair *o)
+{
+	return !o->dead && o->state == PAIR_OLD && o->out_set && !o->told && !o->used_up &&
+	       o->expires_us > ike_now(o->ike) + SECOND;
 }
 
 static bool pair_promote(struct pair *o)
 {
 	uint64_t now = ike_now(o->ike), since = o->established_us;
 
-	if (pair_install(o, SA_OUT) != 0)
+	if (!o->out_set && pair_install(o, SA_OUT) != 0)
 		return false;
 	o->redundant = false;
 	pair_wipe(o);
@@ -342,11 +388,12 @@ void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 	struct ike *ike = pair->ike;
 	struct child *child = pair->child;
 	char t[TRANSFORM_STR_LEN];
-	bool rekey = false;
+	struct pair *was = NULL;
 
-	timing_add(&ike->totals.phase2, ike_now(ike) - pair->created_us);
+	child->quick_us = ike_now(ike) - pair->created_us;
+	timing_add(&ike->totals.phase2, child->quick_us);
 	pair_limits(pair, life_s);
-	bool winner = pair_succeeds(pair, replaces, &rekey) && !pair_rival_wins(pair);
+	bool winner = pair_succeeds(pair, replaces, &was) && !pair_rival_wins(pair);
 	child_established(child);
 	if (!winner) {
 		/* not used for sending; the peer may until it has seen the other one. Its keys
@@ -359,17 +406,17 @@ void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 	}
 	/* The responder can take packets under the new keys once it has handled message 3, which may be
 	 * slower than our next packet, or be lost: until then the old keys do. */
-	if (rekey && pair->initiator)
-		timer_set(&ike->timers, &pair->send, ike_now(ike) + SWITCH_US);
+	if (was && pair->initiator)
+		timer_set(&ike->timers, &pair->send, ike_now(ike) + pair_send_on_us(pair));
 	else if (!pair_send_now(pair))
 		return;
-	ike->totals.rekeys_phase2 += rekey;
-	ike_event(ike, rekey ? IKE_EV_CHILD_REKEYED : IKE_EV_CHILD_UP, child->peer, child, NULL,
+	ike->totals.rekeys_phase2 += was != NULL;
+	ike_event(ike, was ? IKE_EV_CHILD_REKEYED : IKE_EV_CHILD_UP, child->peer, child, NULL,
 		  "%s, SPI %08x in, %08x out", esp_transform_str(&pair->t, t, sizeof(t)),
 		  pair->ref.spi, pair->spi_out);
 }
 
-/* Puts the redundant pair that stands beside this one in its place. */
+/* Puts the pair that stands beside this one in its place. */
 static void pair_step_in(struct pair *gone)
 {
 	struct pair *o;
@@ -377,6 +424,9 @@ static void pair_step_in(struct pair *gone)
 	TAILQ_FOREACH(o, &gone->child->pairs, link)
 		if (pair_stands_by(o) && o->idx == gone->idx)
 			break;
+	for (struct pair *k = TAILQ_FIRST(&gone->child->pairs); k && !o; k = TAILQ_NEXT(k, link))
+		if (k != gone && pair_still_there(k) && k->idx == gone->idx)
+			o = k;
 	if (o && pair_promote(o))
 		gone->state = PAIR_OLD;
 }
@@ -412,15 +462,24 @@ void ike_sa_limit(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir, bo
 {
 	struct pair *pair = pair_find(ike, ref->spi);
 
+	if (pair)
+		pair->used_up |= hard;
 	if (pair && pair->state == PAIR_LIVE) {
-		if (hard)
+		pair_measure(pair);
+		if (hard) {
+			pair_step_in(pair);
 			pair_delete(pair, true,
 				    dir == SA_IN ? "its inbound volume is used up"
 						 : "its outbound volume is used up");
-		else
+		} else {
+			pair->runs_out = true;
 			pair_soft(pair);
+		}
 	} else if (pair && hard && dir == SA_OUT) {
 		pair_send_instead(pair); /* it sent on for its successor, and cannot any more */
+	} else if (pair && hard && pair->state == PAIR_OLD) {
+		/* the peer has not seen yet that there is a successor, or prefers this one */
+		pair_delete(pair, true, "its inbound volume is used up");
 	}
 	engine_reap(ike);
 }

@@ -14,6 +14,8 @@ void file_write(const char *name, const char *text, unsigned mode);
 extern const char good_yaml[];
 char *good_with(const char *old, const char *new);
 
+/* Loads what must be right; old may be NULL. */
+struct config *load_good(const char *text, const struct config *old, unsigned warnings);
 /* Writes text as "shrike.yaml" and loads it. */
 int load(const char *text, const struct config *old, struct config **out,
 	 struct config_report *report);

@@ -118,7 +118,7 @@ static void print_note(void *ctx, bool warning, const char *line)
 }
 
 /* Loads a file that must be good, with that many warnings. */
-static struct config *load_good(const char *text, const struct config *old, unsigned warnings)
+struct config *load_good(const char *text, const struct config *old, unsigned warnings)
 {
 	struct config_report report = { 0 };
 	struct config *cfg = NULL;

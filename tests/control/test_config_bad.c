@@ -92,6 +92,7 @@ static const struct bad rows[] = {
 	{ "[aes256-sha256-modp2048]", "[aes256gcm16-sha256-modp2048]", 34, "aes256gcm16" },
 	{ "lifetime: 4h", "lifetime: 8", 35, "has no unit" },
 	{ "lifetime: 4h", "lifetime: 1s", 35, "lifetime must be from 10s" },
+	{ "rekey-margin: 9m", "lifetime-bytes: 1K", 36, "lifetime-bytes must be from 65536" },
 	{ "rekey-margin: 9m", "rekey-margin: 2h", 36, "less than half of the lifetime" },
 	{ "dpd: 30s", "dpd: thirty", 37, "is not a duration" },
 	{ "dpd: 30s", "encapsulation: always", 37, "auto or force, not 'always'" },
@@ -110,6 +111,8 @@ static const struct bad rows[] = {
 	{ "replay-window: 1024", "mode: transport", 48, "between the gateways themselves" },
 	{ "replay-window: 1024", "protocol: tcp\n        local-port: http", 49, "not a number" },
 	{ "replay-window: 1024", "lifetime-bytes: 10", 48, "lifetime-bytes must be" },
+	{ "replay-window: 1024", "lifetime-packets: 10", 48, "lifetime-packets must be from 1000" },
+	{ "replay-window: 1024", "lifetime-packets: 1G", 48, "'1G' is not a number" },
 	{ "replay-window: 1024",
 	  "replay-window: 64\n      - {name: net, local: [10.7.0.0/24], remote: [10.8.0.0/24], "
 	  "proposals: [aes128gcm16]}",

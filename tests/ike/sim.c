@@ -212,6 +212,10 @@ static void dispatch(struct sim *s, struct sim_ev *e)
 		sim_traffic(n);
 		sim_ev_new(s, EV_TRAFFIC, e->node, 250000 + sim_below(s, 250000));
 		break;
+	case EV_FLOW:
+		if (e->epoch == n->epoch && !s->stopped)
+			sim_flow_due(n, e);
+		break;
 	case EV_CHAOS:
 		if (s->stopped)
 			break;

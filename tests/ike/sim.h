@@ -35,6 +35,8 @@ struct sim_cfg {
 	uint64_t delay_min_us, delay_max_us; /* of a packet; the spread makes them overtake */
 	uint64_t job_max_us, install_max_us;
 	uint64_t rough_us; /* how long the faults last */
+	uint64_t rate;     /* bytes a second that flow all the time, each way under each policy; 0 =
+			      none */
 	bool verbose;
 	const char *psk[SIM_MAX_NODES]; /* NULL: "secret" */
 };
@@ -42,6 +44,7 @@ struct sim_cfg {
 struct sim_totals {
 	uint64_t packets, delivered, unknown, messages, lost, restarts;
 	uint64_t rekeys1, rekeys2, negotiations1, negotiations2;
+	uint64_t volume_lost; /* bytes of the flow that found no SA to carry them */
 };
 
 struct sim;
@@ -58,6 +61,7 @@ void sim_restart(struct sim *sim, unsigned node);
 void sim_rebind(struct sim *sim, unsigned node); /* its NAT forgets its ports and takes others */
 void sim_run(struct sim *sim, uint64_t us);      /* virtual time passes */
 uint64_t sim_now(const struct sim *sim);
+void sim_stop_flow(struct sim *sim); /* of cfg.rate: only single packets from then on */
 void sim_set_faults(struct sim *sim, unsigned faults);
 /* Both ends agree on everything and nothing is under way. */
 bool sim_quiet(struct sim *sim, char *why, size_t size);

@@ -70,6 +70,9 @@ static bool agree(struct sim *s, unsigned a, unsigned b, char *why, size_t size)
 
 bool sim_quiet(struct sim *s, char *why, size_t size)
 {
+	if (s->totals.volume_lost && !(s->cfg.faults & ~SIM_IDLE))
+		sim_violated(s, "%llu bytes are lost over rekeys by volume",
+			     (unsigned long long)s->totals.volume_lost);
 	for (unsigned i = 0; i < s->cfg.nodes; i++) {
 		struct listing l = { 0 };
 		unsigned n = 0;

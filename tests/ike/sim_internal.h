@@ -9,7 +9,11 @@
 
 struct sink_sa {
 	bool used, confirmed;
+	bool flowing, soft, dead;  /* of the volume: sent through; limits reported */
+	uint64_t bytes, since;     /* carried, until then */
+	uint64_t packets, used_us; /* of traffic, and the last packet of either */
 	struct sim_node *node;
+	uint64_t order; /* when it was installed */
 	struct sa_params p;
 };
 
@@ -28,7 +32,7 @@ struct sim_node {
 	bool was_up[64];      /* by policy: traffic flowed in this epoch of everybody */
 };
 
-enum ev_type { EV_MSG, EV_ESP, EV_JOB, EV_INSTALLED, EV_TRAFFIC, EV_CHAOS };
+enum ev_type { EV_MSG, EV_ESP, EV_JOB, EV_INSTALLED, EV_TRAFFIC, EV_CHAOS, EV_FLOW };
 
 struct sim_ev {
 	uint64_t at, order;
@@ -75,6 +79,11 @@ void sim_node_boot(struct sim_node *n);
 uint64_t sim_delay(struct sim *s);
 struct sim_node *sim_node_at(struct sim *s, const struct ip_addr *outside);
 struct sink_sa *sim_sink_find(struct sim_node *n, uint32_t ref_spi, enum sa_dir dir);
+/* sim_volume.c */
+void sim_flow_start(struct sink_sa *out);
+void sim_flow_stop(struct sink_sa *out);
+void sim_flow_due(struct sim_node *n, const struct sim_ev *e);
+bool sim_op_stats(void *ctx, const struct sa_ref *ref, enum sa_dir dir, struct sa_stats *out);
 /* sim_traffic.c */
 void sim_traffic(struct sim_node *n);
 void sim_traffic_arrives(struct sim_node *n, const struct sim_ev *e);

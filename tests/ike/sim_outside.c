@@ -177,15 +177,35 @@ static int op_install(void *ctx, const struct sa_params *p)
 		i++;
 	if (i == SIM_MAX_SAS)
 		return -1;
-	n->sas[i] = (struct sink_sa){ .used = true, .node = n, .p = *p };
-	if (p->dir == SA_OUT)
+	n->sas[i] = (struct sink_sa){ .used = true, .node = n, .order = s->order++, .p = *p };
+	if (p->dir == SA_OUT) {
+		if (n->current[p->policy])
+			sim_flow_stop(&n->sas[n->current[p->policy] - 1]);
 		n->current[p->policy] = i + 1;
+		sim_flow_start(&n->sas[i]);
+	}
 	sim_say(s, "node %u installs %s %08x", n->idx, p->dir == SA_IN ? "in " : "out", p->spi);
 	struct sim_ev *e =
 		sim_ev_new(s, EV_INSTALLED, n->idx, sim_below(s, s->cfg.install_max_us + 1));
 	e->ref = p->ref;
 	e->dir = p->dir;
 	return 0;
+}
+
+/* As the data plane does it: the latest other pair in service sends on. */
+static void fall_back(struct sim_node *n, uint32_t policy)
+{
+	struct sink_sa *best = NULL;
+
+	for (unsigned i = 0; i < SIM_MAX_SAS; i++) {
+		struct sink_sa *sa = &n->sas[i];
+		if (sa->used && sa->p.dir == SA_OUT && sa->p.policy == policy &&
+		    (!best || sa->order > best->order))
+			best = sa;
+	}
+	n->current[policy] = best ? (uint32_t)(best - n->sas) + 1 : 0;
+	if (best)
+		sim_flow_start(best);
 }
 
 static void op_remove(void *ctx, const struct sa_ref *ref, enum sa_dir dir)
@@ -199,9 +219,11 @@ static void op_remove(void *ctx, const struct sa_ref *ref, enum sa_dir dir)
 		return;
 	}
 	sim_say(n->sim, "node %u removes %s %08x", n->idx, dir == SA_IN ? "in " : "out", sa->p.spi);
-	if (n->current[sa->p.policy] == (unsigned)(sa - n->sas) + 1)
-		n->current[sa->p.policy] = 0;
+	sim_flow_stop(sa);
+	uint32_t policy = sa->p.policy, at = (uint32_t)(sa - n->sas) + 1;
 	memset(sa, 0, sizeof(*sa));
+	if (n->current[policy] == at)
+		fall_back(n, policy);
 }
 
 static void op_event(void *ctx, const struct ike_event *ev)
@@ -225,6 +247,7 @@ void sim_node_boot(struct sim_node *n)
 			       .sa_release = op_release,
 			       .sa_install = op_install,
 			       .sa_remove = op_remove,
+			       .sa_stats = sim_op_stats,
 			       .event = op_event };
 
 	n->ike = ike_new(&ops, NULL);

@@ -6,6 +6,20 @@
 #include "alg.h"
 #include "sim_internal.h"
 
+/* A limit of 4 s to two minutes of the flow, in bytes or packets, the same at both ends. */
+static void volume_fill(struct sim *s, struct ike_child_cfg *c, unsigned number)
+{
+	uint64_t r = s->cfg.seed * 131 + number;
+	uint64_t bytes = s->cfg.rate * (4 + sim_random(&r) % 120);
+
+	if (!s->cfg.rate)
+		return;
+	if (sim_random(&r) % 2)
+		c->life_kb = bytes >> 10;
+	else
+		c->life_packets = bytes / 1000;
+}
+
 static void peer_fill(struct sim *s, unsigned a, unsigned b)
 {
 	struct ike_peer_cfg *p = &s->nodes[a].peers[b];
@@ -47,6 +61,7 @@ static void peer_fill(struct sim *s, unsigned a, unsigned b)
 		c->n_esp = 1;
 		c->mode = SA_TUNNEL;
 		c->life_s = 90 + (uint32_t)(sim_random(&r) % 200);
+		volume_fill(s, c, hub * 8 + i);
 		/* one end at least wants it up */
 		c->start = a != 0 || start == 0 ? START_IMMEDIATE
 			   : start == 1         ? START_PASSIVE
@@ -63,6 +78,8 @@ struct sim_cfg sim_cfg_from_seed(uint64_t seed)
 	c.delay_max_us = 1000 + sim_random(&r) % 400000;
 	c.job_max_us = sim_random(&r) % 20000;
 	c.install_max_us = sim_random(&r) % 20000;
+	if (sim_random(&r) % 3 == 0)
+		c.rate = 100000 + sim_random(&r) % 100000000;
 	if (seed % 4 == 0) { /* nothing wrong but delays: not one packet may be lost */
 		c.delay_max_us = 1000 + sim_random(&r) % 100000;
 		return c;
@@ -113,6 +130,7 @@ void sim_finish(struct sim *s)
 {
 	s->stopped = true;
 	s->faults = 0;
+	sim_stop_flow(s);
 	for (unsigned i = 0; i < s->cfg.nodes; i++)
 		for (unsigned k = 0; k < s->cfg.nodes; k++)
 			if (s->nodes[i].peers[k].name[0])

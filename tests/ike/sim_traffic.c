@@ -22,6 +22,8 @@ static void traffic_policy(struct sim_node *n, unsigned policy)
 	if (!to)
 		return;
 	n->was_up[policy] = true;
+	out->packets++;
+	out->used_us = s->now;
 	struct sim_ev *e = sim_ev_new(s, EV_ESP, to->idx, sim_delay(s));
 	e->path.remote = n->outside;
 	e->spi = out->p.spi;
@@ -50,6 +52,8 @@ void sim_traffic_arrives(struct sim_node *n, const struct sim_ev *e)
 	if (memcmp(in->p.key, e->key, sizeof(e->key)) != 0 ||
 	    memcmp(in->p.auth, e->auth, sizeof(e->auth)) != 0)
 		sim_violated(s, "node %u: keys of SPI %08x differ", n->idx, e->spi);
+	in->packets++;
+	in->used_us = s->now;
 	s->totals.delivered++;
 }
 

@@ -26,6 +26,7 @@ static bool run_one(uint64_t seed, bool verbose, struct sim_totals *sum)
 	sim_start(s);
 	sim_run(s, cfg.rough_us);
 	sim_set_faults(s, 0);
+	sim_stop_flow(s);
 	sim_run(s, 100 * SEC); /* retransmissions of what was lost before */
 	for (unsigned i = 0; i < SETTLE_SECS && !ok && !sim_error(s); i++) {
 		sim_run(s, SEC);

@@ -4,6 +4,7 @@
 #define SHRIKE_TEST_TWO_NODES_H
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine.h"
@@ -12,10 +13,12 @@
 
 #define SEC 1000000ull
 
-static inline struct sim *nodes_with(unsigned faults, const char *psk0, const char *psk1)
+static inline struct sim *nodes_by(unsigned faults, uint64_t rate, const char *psk0,
+				    const char *psk1)
 {
 	/* SIM_LOSS is off below; it says that lost packets are no violation here */
-	struct sim_cfg cfg = { .seed = 4, .nodes = 2, .faults = SIM_LOSS | faults,
+	struct sim_cfg cfg = { .seed = 4, .rate = rate,
+			       .verbose = getenv("SIM_VERBOSE") != NULL, .nodes = 2, .faults = SIM_LOSS | faults,
 			       .delay_min_us = 1000, .delay_max_us = 5000, .job_max_us = 1000,
 			       .install_max_us = 1000, .psk = { psk0, psk1 } };
 	struct sim *s = sim_new(&cfg);
@@ -28,10 +31,22 @@ static inline struct sim *nodes_with(unsigned faults, const char *psk0, const ch
 		p->dpd_s = 0;
 		p->retry_ms = 1000;
 		p->children[0].life_s = 1800;
+		p->children[0].life_kb = p->children[0].life_packets = 0;
 		p->children[0].start = i == 0 ? START_PASSIVE : START_IMMEDIATE;
 		p->children[0].esp[0].group = 0;
 	}
 	return s;
+}
+
+static inline struct sim *nodes_with(unsigned faults, const char *psk0, const char *psk1)
+{
+	return nodes_by(faults, 0, psk0, psk1);
+}
+
+/* Bytes that flow all the time. */
+static inline struct sim *nodes_at_rate(uint64_t rate)
+{
+	return nodes_by(0, rate, NULL, NULL);
 }
 
 static inline struct sim *two_nodes(void)

@@ -1,0 +1,29 @@
+/* Lifetimes, limits and what else of policy the configuration can say. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "config_file.h"
+
+TestSuite(config_life, .init = files_setup, .fini = files_teardown);
+
+Test(config_life, volumes_of_both_phases)
+{
+	char *text = good_with("    dpd: 30s\n", "    dpd: 30s\n    lifetime-bytes: 10M\n");
+	struct config *cfg = load_good(text, NULL, 0);
+
+	cr_expect_eq(cfg->peers[0].life_kb, 10240);
+	cr_expect_eq(cfg->peers[0].children[0].life_kb, 0);
+	cr_expect_eq(cfg->peers[0].children[0].life_packets, 0);
+	config_free(cfg);
+	free(text);
+	text = good_with("start: immediate", "lifetime-bytes: 100G\n"
+					     "        lifetime-packets: 5000000");
+	cfg = load_good(text, NULL, 0);
+	cr_expect_eq(cfg->peers[0].life_kb, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		cr_expect_eq(cfg->peers[0].children[i].life_kb, 100ull << 20);
+		cr_expect_eq(cfg->peers[0].children[i].life_packets, 5000000);
+	}
+	config_free(cfg);
+	free(text);
+}
