@@ -18,6 +18,7 @@
 
 static void client_free(struct ctl_client *c)
 {
+	ctl_watch_end(c, NULL);
 	TAILQ_REMOVE(&c->ctl->clients, c, link);
 	c->ctl->n--;
 	event_free(c->timeout);
@@ -57,7 +58,7 @@ static void client_serve(struct ctl_client *c)
 	char why[256], *line;
 	size_t len;
 
-	while (!c->closing && c->wait.peer[0] == '\0' &&
+	while (!c->closing && c->wait.peer[0] == '\0' && !c->watch.on &&
 	       evbuffer_get_length(bufferevent_get_output(c->bev)) == 0 &&
 	       (line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF))) {
 		if (ctl_request_parse(line, len, &req, why, sizeof(why)) != 0)
@@ -96,8 +97,9 @@ static void on_close(struct bufferevent *bev, short what, void *ctx)
 	struct ctl_client *c = ctx;
 
 	(void)bev;
-	/* somebody who waits for "up" sends nothing meanwhile; that is no reason to close */
-	if ((what & BEV_EVENT_TIMEOUT) && (what & BEV_EVENT_READING) && c->wait.peer[0]) {
+	/* somebody who waits for "up" or watches sends nothing meanwhile; that is no reason to close */
+	if ((what & BEV_EVENT_TIMEOUT) && (what & BEV_EVENT_READING) &&
+	    (c->wait.peer[0] || c->watch.on)) {
 		bufferevent_enable(c->bev, EV_READ);
 		return;
 	}
@@ -110,7 +112,10 @@ static void on_wait_over(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	ctl_wait_check(c, NULL);
+	if (c->watch.on)
+		ctl_watch_end(c, "the time is over");
+	else
+		ctl_wait_check(c, NULL);
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *addr,

@@ -10,7 +10,7 @@
 
 /* Splits "peer/child", and finds the peer of a child that is named alone. Returns false after an
  * error reply. */
-static bool name_resolve(struct ctl_client *c, const char *name, struct ctl_wait *out)
+bool ctl_name_resolve(struct ctl_client *c, const char *name, struct ctl_wait *out)
 {
 	const struct config *cfg = c->ctl->d->cfg;
 	const char *slash = strchr(name, '/');
@@ -106,7 +106,7 @@ static void do_why(struct ctl_client *c, const char *name)
 	struct ctl_wait who = { 0 };
 	struct error_search search;
 
-	if (name[0] && !name_resolve(c, name, &who))
+	if (name[0] && !ctl_name_resolve(c, name, &who))
 		return;
 	ctl_reply(c, json_pack("{s:b, s:s, s:s, s:o}", "ok", 1, "name", who.peer, "last_error",
 			       last_error(d, who.peer, &search), "steps",
@@ -212,7 +212,7 @@ static void do_operation(struct ctl_client *c, const struct ctl_request *req)
 	char name[2 * IKE_NAME_LEN + 2], text[256];
 	int rc;
 
-	if (!name_resolve(c, req->name, &w))
+	if (!ctl_name_resolve(c, req->name, &w))
 		return;
 	wait_name(&w, name, sizeof(name));
 	/* the wait is set first: a failure may be known before the call returns */
@@ -269,6 +269,10 @@ void ctl_execute(struct ctl_client *c, const struct ctl_request *req)
 	case CTL_DOWN:
 	case CTL_REKEY:
 		do_operation(c, req);
+		break;
+	case CTL_TRACE:
+	case CTL_CAPTURE:
+		ctl_watch_start(c, req);
 		break;
 	}
 }

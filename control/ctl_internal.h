@@ -15,12 +15,20 @@ struct ctl_wait {
 	char peer[IKE_NAME_LEN], child[IKE_NAME_LEN]; /* child empty: all of the peer's */
 };
 
+/* A trace or capture that this client gets. */
+struct ctl_watch {
+	bool on;
+	uint32_t count, packets;
+	uint64_t skipped; /* its output was too long */
+};
+
 struct ctl_client {
 	TAILQ_ENTRY(ctl_client) link;
 	struct ctl *ctl;
 	struct bufferevent *bev;
 	struct ctl_wait wait;
-	struct event *timeout; /* of the wait */
+	struct ctl_watch watch;
+	struct event *timeout; /* of the wait or the watch */
 	bool closing;	       /* after the reply is out */
 };
 
@@ -34,8 +42,15 @@ struct ctl {
 
 /* ctl_commands.c: runs a request; sends the reply, or sets client->wait. */
 void ctl_execute(struct ctl_client *client, const struct ctl_request *req);
+/* Finds the peer (and child) that a name means; false after an error reply. */
+bool ctl_name_resolve(struct ctl_client *client, const char *name, struct ctl_wait *out);
 /* Ends a wait when the event (NULL: time is up) decides it. */
 void ctl_wait_check(struct ctl_client *client, const struct ike_event *ev);
+
+/* ctl_watch.c: begins a trace or capture, or sends an error; ends it, with a last line that says why
+ * (NULL: the client is going). */
+void ctl_watch_start(struct ctl_client *client, const struct ctl_request *req);
+void ctl_watch_end(struct ctl_client *client, const char *why);
 
 /* ctl.c: sends a reply (taken over), or an error. */
 void ctl_reply(struct ctl_client *client, json_t *reply);

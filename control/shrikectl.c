@@ -21,6 +21,7 @@ struct options {
 	const char *socket, *command, *name, *direction;
 	bool json;
 	double timeout;
+	struct watch_options watch;
 };
 
 static const struct usage_entry command_words[] = {
@@ -33,6 +34,10 @@ static const struct usage_entry command_words[] = {
 	{ "why [NAME]",
 	  "what happened last with a peer, step by step; without NAME: with addresses "
 	  "that are no peer's" },
+	{ "trace", "the way of packets, stage by stage, and how they end; such packets go slower" },
+	{ "capture FILE",
+	  "packets into a pcap file that only its owner may read (- is standard output): ESP, AH and "
+	  "IKE on all ports, or what --side or --port says" },
 	{ NULL, NULL },
 };
 
@@ -41,6 +46,11 @@ static const struct usage_entry flags[] = {
 	{ "-t, --timeout SECONDS", "how long up and rekey wait; without it 15" },
 	{ "--json", "the reply as JSON (status, sa, stats, why)" },
 	{ "--direction in|out", "only that direction of Quick Mode SAs (sa, stats)" },
+	{ "--peer NAME", "only packets of that peer or child (trace, capture)" },
+	{ "--count N", "at most so many packets; without it 10 (trace) or 1000 (capture)" },
+	{ "--seconds S", "at most so long; without it 30 (trace) or 60 (capture)" },
+	{ "--side plain|encrypted", "packets inside of the tunnels, or outside (capture)" },
+	{ "--port PORT", "every frame that this port receives and sends (capture)" },
 	{ "--man", "print the manual page" },
 	{ "--version", "print the version" },
 	{ "--help", "print this" },
@@ -76,6 +86,11 @@ static bool options_parse(int argc, char **argv, struct options *o, int *code)
 		{ "timeout", required_argument, NULL, 't' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "direction", required_argument, NULL, 'd' },
+		{ "peer", required_argument, NULL, 'P' },
+		{ "count", required_argument, NULL, 'n' },
+		{ "seconds", required_argument, NULL, 'S' },
+		{ "side", required_argument, NULL, 'i' },
+		{ "port", required_argument, NULL, 'p' },
 		{ "man", no_argument, NULL, 'm' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
@@ -108,6 +123,34 @@ static bool options_parse(int argc, char **argv, struct options *o, int *code)
 				goto bad;
 			}
 			break;
+		case 'P':
+			o->watch.peer = optarg;
+			break;
+		case 'n':
+			o->watch.count = (unsigned)strtoul(optarg, &end, 10);
+			if (*end || optarg[0] == '-' || o->watch.count < 1 ||
+			    strlen(optarg) > 7 || o->watch.count > 1000000) {
+				fprintf(stderr, "shrikectl: --count takes 1 to 1000000 packets\n");
+				goto bad;
+			}
+			break;
+		case 'S':
+			o->watch.seconds = strtod(optarg, &end);
+			if (*end || !(o->watch.seconds >= 0.1 && o->watch.seconds <= 3600)) {
+				fprintf(stderr, "shrikectl: --seconds takes 0.1 to 3600 seconds\n");
+				goto bad;
+			}
+			break;
+		case 'i':
+			o->watch.side = optarg;
+			if (strcmp(optarg, "plain") != 0 && strcmp(optarg, "encrypted") != 0) {
+				fprintf(stderr, "shrikectl: --side is plain or encrypted\n");
+				goto bad;
+			}
+			break;
+		case 'p':
+			o->watch.port = optarg;
+			break;
 		case 'v':
 			printf("shrikectl %s\n", SHRIKE_VERSION);
 			return false;
@@ -125,6 +168,7 @@ static bool options_parse(int argc, char **argv, struct options *o, int *code)
 		goto bad_usage;
 	o->command = argv[optind];
 	o->name = argv[optind + 1]; /* NULL at the end of argv */
+	o->watch.json = o->json;
 	return true;
 bad_usage:
 	usage_print(&page, stderr);
@@ -133,7 +177,8 @@ bad:
 	return false;
 }
 
-/* Which commands there are, and whether they take a name: 'n' must, 'o' may, '-' must not. */
+/* Which commands there are, and whether they take a name: 'n' must, 'o' may, '-' must not; 'f' must
+ * have the name of a file. */
 static bool command_check(const struct options *o)
 {
 	static const struct {
@@ -141,7 +186,8 @@ static bool command_check(const struct options *o)
 		char name;
 	} commands[] = {
 		{ "status", '-' }, { "sa", '-' },   { "stats", '-' }, { "why", 'o' },
-		{ "up", 'n' },     { "down", 'n' }, { "rekey", 'n' },
+		{ "up", 'n' },     { "down", 'n' }, { "rekey", 'n' }, { "trace", '-' },
+		{ "capture", 'f' },
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -150,6 +196,8 @@ static bool command_check(const struct options *o)
 		if (commands[i].name == 'n' && !o->name)
 			fprintf(stderr, "shrikectl: %s needs the NAME of a peer or child\n",
 				o->command);
+		else if (commands[i].name == 'f' && !o->name)
+			fprintf(stderr, "shrikectl: capture needs a FILE, or - for standard output\n");
 		else if (commands[i].name == '-' && o->name)
 			fprintf(stderr, "shrikectl: %s takes no NAME\n", o->command);
 		else
@@ -259,6 +307,29 @@ static void show(const struct options *o, json_t *reply)
 	}
 }
 
+/* trace and capture: not one reply but a stream of them. */
+static int watch(struct options *o)
+{
+	bool capture = strcmp(o->command, "capture") == 0;
+	int fd;
+
+	if (capture)
+		o->watch.file = o->name;
+	if (!capture && (o->watch.side || o->watch.port)) {
+		fprintf(stderr, "shrikectl: --side and --port are for capture\n");
+		return EXIT_USAGE;
+	}
+	if (o->watch.side && o->watch.port) {
+		fprintf(stderr, "shrikectl: capture takes --side or --port, not both\n");
+		return EXIT_USAGE;
+	}
+	fd = daemon_connect(o->socket);
+	if (fd < 0)
+		return EXIT_NO_DAEMON;
+	return watch_run(&o->watch, fd, watch_request(&o->watch, capture)) ? EXIT_GOOD
+									     : EXIT_REFUSED;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -269,6 +340,8 @@ int main(int argc, char **argv)
 		return code;
 	if (!command_check(&o))
 		return EXIT_USAGE;
+	if (strcmp(o.command, "trace") == 0 || strcmp(o.command, "capture") == 0)
+		return watch(&o);
 	request = request_make(&o);
 	if (!request)
 		return EXIT_USAGE;

@@ -170,6 +170,37 @@ check 'SIGUSR1 writes the statistics' within 5 jq -e '.version == 1' "$T/a/stats
 printf 'no JSON\n' | timeout 5 nc -UN "$T/a/control.sock" >"$T/nc" 2>/dev/null
 command -v nc >/dev/null && check 'a bad request gets a sentence' grep -q 'one JSON object' "$T/nc"
 
+# watching COMMAND...: a trace or capture on gateway a, while pings go through; its output is $T/watch
+watching() {
+	ctl a "$@" >"$T/watch" 2>"$T/watch.err" &
+	local pid=$! code=0 end=$((SECONDS + 15))
+	while kill -0 $pid 2>/dev/null && [ $SECONDS -lt $end ]; do through 0 >/dev/null; done
+	wait $pid || code=$?
+	[ $code = 0 ] || cat "$T/watch.err"
+	return $code
+}
+has() { grep -qE "$1" "$T/watch"; }
+check 'a trace ends' watching trace --peer gw --count 8 --seconds 10
+check 'it tells the way out' has '^  policy +10\.1\.0\.2 > 10\.2\.0\.2 ICMP, 84 bytes: policy [0-9]+, protect$'
+check 'with the SA' has '^  encrypt +.*: SPI [0-9a-f]{8} to 10\.9\.0\.2, sequence [0-9]+$'
+check 'and the way in' has '^  decrypted +.*right: 10\.2\.0\.2 > 10\.1\.0\.2 ICMP, 84 bytes$'
+check 'with the names of ports and children' has '^packet 1 .* gw/net0$|^  sent +port (lan|wan), 1 frame'
+check 'a capture of inner packets ends' watching capture --side plain --peer gw/net0 --count 4 "$T/plain.pcap"
+check 'it warns' grep -q 'records packets in the clear' "$T/watch.err"
+check 'so does the log' grep -q 'packets in the clear are being captured' "$T/a/log"
+check 'its file is for its owner only' [ "$(stat -c %a "$T/plain.pcap")" = 600 ]
+check 'a capture of ESP ends' watching capture --count 4 "$T/esp.pcap"
+check 'a capture of a port ends' watching capture --port lan --count 4 "$T/lan.pcap"
+says "there is no port 'moon'" 1 ctl a capture --port moon "$T/none.pcap"
+says 'needs a FILE' 2 ctl a capture
+says 'not a regular file' 1 ctl a capture /dev/null
+if command -v tshark >/dev/null; then
+	reads() { [ "$(tshark -r "$1" -Y "$2" 2>/dev/null | wc -l)" -ge "$3" ]; }
+	check 'tshark reads inner packets' reads "$T/plain.pcap" 'icmp && !eth' 4
+	check 'tshark reads ESP' reads "$T/esp.pcap" 'eth && esp' 3
+	check "tshark reads a port's frames" reads "$T/lan.pcap" 'eth && icmp' 1
+fi
+
 before=$(spis a net0)
 configure a 1 2 immediate 2
 configure b 2 1 passive 2

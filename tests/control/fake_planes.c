@@ -98,6 +98,31 @@ int dp_telemetry_register(const char *command, const char *help, char *(*fn)(voi
 	return 0;
 }
 
+int dp_watch_start(struct dp *dp, const struct dp_watch_cfg *cfg, char *why, size_t why_size)
+{
+	(void)dp;
+	snprintf(why, why_size, "it is busy");
+	if (fake.watch_rc)
+		return fake.watch_rc;
+	fake.watching = true;
+	fake.watch = *cfg;
+	for (size_t i = 0; i < cfg->n_policies && i < 4; i++)
+		fake.watch_policies[i] = cfg->policies[i];
+	return 0;
+}
+
+void dp_watch_stop(struct dp *dp)
+{
+	(void)dp;
+	fake.watching = false;
+}
+
+uint64_t dp_watch_missed(const struct dp *dp)
+{
+	(void)dp;
+	return 7;
+}
+
 /* ----------------------------------------------------------------------------- the engine --- */
 
 void ike_sa_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_sa_info *i), void *ctx)

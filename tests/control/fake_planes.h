@@ -12,6 +12,11 @@ struct fake {
 	bool child_established;
 	unsigned extra_children; /* more established SA pairs, all alike */
 	const char *last_error;
+	/* trace and capture */
+	int watch_rc;
+	bool watching;
+	struct dp_watch_cfg watch; /* the last one asked for */
+	uint32_t watch_policies[4];
 };
 
 extern struct fake fake;

@@ -11,90 +11,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon.h"
-#include "fake_planes.h"
+#include "ctl_client.h"
 
-static struct daemon d;
-static struct config cfg;
-static struct ike_peer_cfg peers[2];
-static struct ike_child_cfg other_children[] = { { .name = "net", .pairs = 1 },
-						 { .name = "only", .pairs = 1 } };
-
-uint64_t clock_us(void)
-{
-	return 1000000;
-}
-
-struct stats_source daemon_stats_source(struct daemon *daemon)
-{
-	return (struct stats_source){ .busy = &daemon->busy, .uptime_us = 1 };
-}
-
-static void setup(void)
-{
-	signal(SIGPIPE, SIG_IGN); /* as the daemon does */
-	peers[0] = fake_peer;
-	peers[1] = (struct ike_peer_cfg){ .name = "gw-c", .children = other_children,
-					  .n_children = 2 };
-	cfg.peers = peers;
-	cfg.n_peers = 2;
-	strcpy(cfg.run_dir, "/tmp/shrike-test-XXXXXX");
-	cr_assert_not_null(mkdtemp(cfg.run_dir));
-	d.cfg = &cfg;
-	d.base = event_base_new();
-	d.timelines = timelines_new();
-	cr_assert_eq(ctl_start(&d, &d.ctl), 0);
-}
-
-static void teardown(void)
-{
-	ctl_stop(d.ctl);
-	event_base_free(d.base);
-	timelines_free(d.timelines);
-	cr_expect_eq(rmdir(cfg.run_dir), 0, "the socket stayed behind");
-}
-
-TestSuite(ctl, .init = setup, .fini = teardown, .timeout = 20);
-
-static int client(void)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%.90s/control.sock", cfg.run_dir);
-	cr_assert_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	return fd;
-}
-
-static void turn(unsigned n)
-{
-	while (n--) {
-		event_base_loop(d.base, EVLOOP_NONBLOCK);
-		usleep(200);
-	}
-}
-
-/* The next line that comes, or NULL: nothing (or the end) after a while. */
-static json_t *reply(int fd)
-{
-	static char buf[1 << 20];
-	size_t n = 0;
-	json_error_t error;
-
-	for (unsigned i = 0; i < 500; i++) {
-		turn(1);
-		while (n < sizeof(buf) && read(fd, buf + n, 1) == 1)
-			if (buf[n++] == '\n')
-				return json_loadb(buf, n, 0, &error);
-	}
-	return NULL;
-}
-
-static json_t *ask(int fd, const char *line)
-{
-	cr_assert_eq(write(fd, line, strlen(line)), (ssize_t)strlen(line));
-	return reply(fd);
-}
+TestSuite(ctl, .init = ctl_setup, .fini = ctl_teardown, .timeout = 20);
 
 static void expect_ok(json_t *r, const char *words)
 {
@@ -122,8 +41,8 @@ static void event(enum ike_event_type type, const char *peer, const char *child,
 {
 	struct ike_event ev = { .type = type, .peer = peer, .child = child, .text = text };
 
-	timelines_add(d.timelines, &ev, 500000);
-	ctl_on_event(d.ctl, &ev);
+	timelines_add(ctl_daemon.timelines, &ev, 500000);
+	ctl_on_event(ctl_daemon.ctl, &ev);
 }
 
 Test(ctl, socket_is_private)
@@ -131,23 +50,23 @@ Test(ctl, socket_is_private)
 	char path[300];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "%s/control.sock", cfg.run_dir);
+	snprintf(path, sizeof(path), "%s/control.sock", ctl_cfg.run_dir);
 	cr_assert_eq(stat(path, &st), 0);
 	cr_expect_eq(st.st_mode & 0777, 0600);
 }
 
 Test(ctl, queries)
 {
-	int fd = client();
-	json_t *r = ask(fd, "{\"command\":\"status\"}\n");
+	int fd = ctl_connect();
+	json_t *r = ctl_ask(fd, "{\"command\":\"status\"}\n");
 
 	cr_assert_not_null(r);
 	cr_expect_eq(json_array_size(json_object_get(r, "peers")), 1);
 	json_decref(r);
-	r = ask(fd, "{\"command\":\"sa\"}\n");
+	r = ctl_ask(fd, "{\"command\":\"sa\"}\n");
 	cr_expect_eq(json_array_size(json_object_get(r, "quick_mode_sas")), 2);
 	json_decref(r);
-	r = ask(fd, "{\"command\":\"stats\"}\n");
+	r = ctl_ask(fd, "{\"command\":\"stats\"}\n");
 	cr_expect_eq(json_integer_value(
 			     json_object_get(json_object_get(r, "stats"), "version")),
 		     1);
@@ -157,13 +76,13 @@ Test(ctl, queries)
 
 Test(ctl, several_requests_at_once_are_answered_in_order)
 {
-	int fd = client();
+	int fd = ctl_connect();
 
-	expect_error(ask(fd, "{\"command\":\"nonsense\"}\n{\"command\":\"down\",\"name\":\"gw-b\"}\n"
+	expect_error(ctl_ask(fd, "{\"command\":\"nonsense\"}\n{\"command\":\"down\",\"name\":\"gw-b\"}\n"
 			     "[1]\n"),
 		     "no such command");
-	expect_ok(reply(fd), "gw-b is down");
-	expect_error(reply(fd), "one JSON object");
+	expect_ok(ctl_next(fd), "gw-b is down");
+	expect_error(ctl_next(fd), "one JSON object");
 	close(fd);
 }
 
@@ -185,22 +104,22 @@ Test(ctl, bad_requests)
 		{ "{\"command\":\"up\",\"name\":\"net\"}\n", "2 peers have a child 'net'" },
 		{ "{\"command\":\"up\",\"command\":\"down\"}\n", "one JSON object" },
 	};
-	int fd = client();
+	int fd = ctl_connect();
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		expect_error(ask(fd, cases[i].line), cases[i].words);
+		expect_error(ctl_ask(fd, cases[i].line), cases[i].words);
 	close(fd);
 }
 
 Test(ctl, too_long_a_line_closes)
 {
-	int fd = client();
+	int fd = ctl_connect();
 	char line[CTL_LINE_MAX];
 
 	memset(line, 'x', sizeof(line));
 	cr_assert_eq(write(fd, line, sizeof(line)), (ssize_t)sizeof(line));
-	expect_error(reply(fd), "at most");
-	turn(20);
+	expect_error(ctl_next(fd), "at most");
+	ctl_turn(20);
 	cr_expect_eq(read(fd, line, 1), 0, "the connection is still open");
 	close(fd);
 }
@@ -211,143 +130,143 @@ Test(ctl, many_clients_are_bounded)
 	char c;
 
 	for (unsigned i = 0; i <= CTL_CLIENTS; i++)
-		fd[i] = client();
-	turn(50);
+		fd[i] = ctl_connect();
+	ctl_turn(50);
 	errno = 0;
 	cr_expect_eq(read(fd[CTL_CLIENTS], &c, 1), 0, "one too many was accepted");
-	expect_ok(ask(fd[0], "{\"command\":\"down\",\"name\":\"gw-b\"}\n"), "down");
+	expect_ok(ctl_ask(fd[0], "{\"command\":\"down\",\"name\":\"gw-b\"}\n"), "down");
 	close(fd[0]);
-	turn(20);
-	fd[0] = client();
-	expect_ok(ask(fd[0], "{\"command\":\"down\",\"name\":\"gw-b\"}\n"), "down");
+	ctl_turn(20);
+	fd[0] = ctl_connect();
+	expect_ok(ctl_ask(fd[0], "{\"command\":\"down\",\"name\":\"gw-b\"}\n"), "down");
 	for (unsigned i = 0; i <= CTL_CLIENTS; i++)
 		close(fd[i]);
-	turn(20);
+	ctl_turn(20);
 }
 
 /* Somebody who asks much and reads nothing does not make the daemon hold ever more. */
 Test(ctl, slow_reader_gets_no_new_replies)
 {
-	int fd = client(), other = client();
+	int fd = ctl_connect(), other = ctl_connect();
 	const char *line = "{\"command\":\"stats\"}\n";
 
 	fake.extra_children = 2000; /* a reply larger than a socket's buffer */
 	for (unsigned i = 0; i < 100; i++)
 		if (write(fd, line, strlen(line)) < 0)
 			break;
-	turn(200);
+	ctl_turn(200);
 	fake.extra_children = 0;
-	expect_ok(ask(other, "{\"command\":\"down\",\"name\":\"gw-b\"}\n"), "down");
+	expect_ok(ctl_ask(other, "{\"command\":\"down\",\"name\":\"gw-b\"}\n"), "down");
 	close(fd);
 	close(other);
-	turn(20);
+	ctl_turn(20);
 }
 
 Test(ctl, up_waits_for_the_result)
 {
-	int fd = client();
+	int fd = ctl_connect();
 	const char *line = "{\"command\":\"up\",\"name\":\"gw-b/net\"}\n";
 
 	fake.child_established = false;
 	cr_assert_gt(write(fd, line, strlen(line)), 0);
-	turn(20);
+	ctl_turn(20);
 	cr_expect_str_eq(fake.asked, "gw-b/net");
 	event(IKE_EV_NOTE, "gw-b", "", "message 1 sent");
 	event(IKE_EV_CHILD_UP, "gw-c", "net", "another peer's");
 	event(IKE_EV_PHASE1_UP, "gw-b", "", "the child is not there yet");
-	turn(20);
+	ctl_turn(20);
 	char c;
 	cr_expect_eq(read(fd, &c, 1), -1, "answered too early");
 	fake.child_established = true;
 	event(IKE_EV_CHILD_UP, "gw-b", "net", "aes128gcm16");
-	expect_ok(reply(fd), "gw-b/net is up: aes128gcm16");
+	expect_ok(ctl_next(fd), "gw-b/net is up: aes128gcm16");
 	close(fd);
 }
 
 Test(ctl, up_of_a_peer_waits_for_all_children)
 {
-	int fd = client();
+	int fd = ctl_connect();
 	const char *line = "{\"command\":\"up\",\"name\":\"gw-b\"}\n";
 	char c;
 
 	cr_assert_gt(write(fd, line, strlen(line)), 0);
-	turn(20);
+	ctl_turn(20);
 	event(IKE_EV_CHILD_UP, "gw-b", "net", "");
-	turn(20);
+	ctl_turn(20);
 	cr_expect_eq(read(fd, &c, 1), -1, "'voice' is not up yet");
 	fake.extra_children = 1;
 	event(IKE_EV_CHILD_UP, "gw-b", "voice", "");
-	expect_ok(reply(fd), "gw-b is up");
+	expect_ok(ctl_next(fd), "gw-b is up");
 	close(fd);
 }
 
 Test(ctl, up_tells_why_it_failed)
 {
-	int fd = client();
+	int fd = ctl_connect();
 	const char *line = "{\"command\":\"up\",\"name\":\"gw-b/net\"}\n";
 
 	cr_assert_gt(write(fd, line, strlen(line)), 0);
-	turn(20);
+	ctl_turn(20);
 	event(IKE_EV_PHASE1_FAILED, "gw-b", "", "probable pre-shared key mismatch");
-	expect_error(reply(fd), "gw-b/net: probable pre-shared key mismatch");
+	expect_error(ctl_next(fd), "gw-b/net: probable pre-shared key mismatch");
 	/* and the connection is good for the next request */
-	expect_ok(ask(fd, "{\"command\":\"down\",\"name\":\"gw-b\"}\n"), "down");
+	expect_ok(ctl_ask(fd, "{\"command\":\"down\",\"name\":\"gw-b\"}\n"), "down");
 	close(fd);
 }
 
 Test(ctl, up_ends_when_time_is_up)
 {
-	int fd = client();
+	int fd = ctl_connect();
 
 	fake.last_error = "no answer to message 1";
-	expect_error(ask(fd, "{\"command\":\"up\",\"name\":\"gw-b/net\",\"timeout\":0.05}\n"),
+	expect_error(ctl_ask(fd, "{\"command\":\"up\",\"name\":\"gw-b/net\",\"timeout\":0.05}\n"),
 		     "no result in time, the negotiation goes on; last error: no answer to");
 	close(fd);
 }
 
 Test(ctl, up_when_it_is_up_or_cannot)
 {
-	int fd = client();
+	int fd = ctl_connect();
 
 	fake.up_rc = -EALREADY;
-	expect_ok(ask(fd, "{\"command\":\"up\",\"name\":\"gw-b\"}\n"), "up already");
+	expect_ok(ctl_ask(fd, "{\"command\":\"up\",\"name\":\"gw-b\"}\n"), "up already");
 	fake.up_rc = -ENOTCONN;
-	expect_error(ask(fd, "{\"command\":\"up\",\"name\":\"gw-b\"}\n"), "no address to call");
+	expect_error(ctl_ask(fd, "{\"command\":\"up\",\"name\":\"gw-b\"}\n"), "no address to call");
 	fake.rekey_rc = -ENOTCONN;
-	expect_error(ask(fd, "{\"command\":\"rekey\",\"name\":\"only\"}\n"), "nothing to rekey");
+	expect_error(ctl_ask(fd, "{\"command\":\"rekey\",\"name\":\"only\"}\n"), "nothing to rekey");
 	cr_expect_str_eq(fake.asked, "gw-c/only", "a child's name alone finds its peer");
 	close(fd);
 }
 
 Test(ctl, rekey_waits)
 {
-	int fd = client();
+	int fd = ctl_connect();
 	const char *line = "{\"command\":\"rekey\",\"name\":\"gw-b/net\"}\n";
 
 	cr_assert_gt(write(fd, line, strlen(line)), 0);
-	turn(20);
+	ctl_turn(20);
 	event(IKE_EV_CHILD_REKEYED, "gw-b", "net", "");
-	expect_ok(reply(fd), "gw-b/net is rekeyed");
+	expect_ok(ctl_next(fd), "gw-b/net is rekeyed");
 	close(fd);
 }
 
 /* A client may go away while it waits. */
 Test(ctl, waiting_client_goes_away)
 {
-	int fd = client();
+	int fd = ctl_connect();
 	const char *line = "{\"command\":\"up\",\"name\":\"gw-b/net\"}\n";
 
 	cr_assert_gt(write(fd, line, strlen(line)), 0);
-	turn(20);
+	ctl_turn(20);
 	close(fd);
-	turn(20);
+	ctl_turn(20);
 	event(IKE_EV_CHILD_UP, "gw-b", "net", "");
-	turn(20);
+	ctl_turn(20);
 }
 
 Test(ctl, why_shows_the_timeline)
 {
-	int fd = client();
+	int fd = ctl_connect();
 	json_t *r, *steps;
 
 	for (int i = 0; i < TIMELINE_STEPS + 5; i++) {
@@ -357,7 +276,7 @@ Test(ctl, why_shows_the_timeline)
 	}
 	event(IKE_EV_NOTE, "", "", "a stranger");
 	fake.last_error = "because";
-	r = ask(fd, "{\"command\":\"why\",\"name\":\"gw-b\"}\n");
+	r = ctl_ask(fd, "{\"command\":\"why\",\"name\":\"gw-b\"}\n");
 	steps = json_object_get(r, "steps");
 	cr_assert_eq(json_array_size(steps), TIMELINE_STEPS);
 	cr_expect_str_eq(json_string_value(json_object_get(json_array_get(steps, 0), "text")),
@@ -366,7 +285,7 @@ Test(ctl, why_shows_the_timeline)
 	cr_expect_float_eq(json_number_value(json_object_get(json_array_get(steps, 0), "age")), 0.5,
 			   1e-9);
 	json_decref(r);
-	r = ask(fd, "{\"command\":\"why\"}\n");
+	r = ctl_ask(fd, "{\"command\":\"why\"}\n");
 	cr_expect_eq(json_array_size(json_object_get(r, "steps")), 1);
 	json_decref(r);
 	close(fd);

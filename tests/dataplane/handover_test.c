@@ -9,8 +9,8 @@
 #include "wire.h"
 
 #define WORKERS 2
-#define BLAST	40000 /* packets in one direction */
-#define KEPT	4096  /* frames of ESP that are kept for the way in */
+#define BLAST   40000 /* packets in one direction */
+#define KEPT    4096  /* frames of ESP that are kept for the way in */
 
 static struct sa_ref ref[4]; /* of policy 0: worker 0; 1: worker 1; 2: none */
 static struct rte_mbuf *kept[KEPT];
@@ -58,7 +58,8 @@ static struct rig_totals difference(struct rig_totals a, const struct rig_totals
 
 static void sums(const char *what, const struct rig_totals *t, uint64_t sent)
 {
-	printf("# %s: received %llu, injected %llu, sent %llu, punted %llu, dropped %llu; handed over "
+	printf("# %s: received %llu, injected %llu, sent %llu, punted %llu, dropped %llu; handed "
+	       "over "
 	       "%llu\n",
 	       what, (unsigned long long)t->rx, (unsigned long long)t->injected,
 	       (unsigned long long)t->tx, (unsigned long long)t->punted,
@@ -104,8 +105,8 @@ static void way_out(void)
 	check(t.esp_out >= n_kept && t.esp_in == 0, "that was one direction");
 }
 
-/* The frames that left come back as the peer's: each once on the wrong queue, again as a duplicate, and
- * with a byte changed. */
+/* The frames that left come back as the peer's: each once on the wrong queue, again as a duplicate,
+ * and with a byte changed. */
 static void way_in(void)
 {
 	struct rig_totals before = settle(false), t;
@@ -176,7 +177,8 @@ int main(void)
 		own = a < own ? a : own;
 		handed = b < handed ? b : handed;
 	}
-	printf("# work of both workers on a packet, there and back: %.0f ns on the owners' queues, %.0f "
+	printf("# work of both workers on a packet, there and back: %.0f ns on the owners' queues, "
+	       "%.0f "
 	       "ns with two hand-overs: %.0f ns each (least of three)\n",
 	       own, handed, (handed - own) / 2);
 	rig_pair_remove(&ref[2]);

@@ -1,5 +1,5 @@
-/* Trace and capture on two running workers: the story of a packet for each way that it can go, which
- * packets are taken, what the copies contain, and that nothing is lost by being looked at. */
+/* Trace and capture on two running workers: the story of a packet for each way that it can go,
+ * which packets are taken, what the copies contain, and that nothing is lost by being looked at. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,10 +106,8 @@ static void send(uint32_t policy, unsigned queue)
 
 static void stories_out(void)
 {
-	start(&(struct dp_watch_cfg){ .what = DP_WATCH_TRACE,
-				      .port = UINT_MAX,
-				      .count = 100,
-				      .on_packet = on_packet });
+	start(&(struct dp_watch_cfg){
+		.what = DP_WATCH_TRACE, .port = UINT_MAX, .count = 100, .on_packet = on_packet });
 	send(0, 0);
 	wait_for(1);
 	check(n_seen == 1 && tells(&seen[0], "receive|policy|encrypt|route|sent",
