@@ -37,7 +37,7 @@ struct sa_params {
 	enum sa_proto proto;
 	enum sa_mode mode;
 
-	enum encr_alg encr;
+	enum encr_alg encr;    /* AH: ENCR_NONE, and integ says which HMAC */
 	uint16_t key_bits;     /* without the salt */
 	enum integ_alg integ;
 	bool esn;
@@ -57,6 +57,7 @@ struct sa_params {
 	enum df_policy df;
 	bool copy_dscp;		 /* inner DSCP to the outer header */
 	uint8_t dscp;		 /* outer DSCP when not copied */
+	bool copy_flow;		 /* inner flow label to an outer IPv6 header; otherwise it is 0 */
 
 	/* Limits counted by the lcore; 0 = none. Soft raises an event, hard also stops the SA. */
 	uint64_t soft_bytes, hard_bytes;
@@ -66,7 +67,9 @@ struct sa_params {
 /* Counters of one SA direction, a snapshot. */
 struct sa_stats {
 	uint64_t packets, bytes; /* inner packets and their bytes */
-	uint64_t replay_drops;	 /* duplicates and packets left of the window */
+	uint64_t replay_drops;	 /* late_drops + dup_drops */
+	uint64_t late_drops;	 /* left of the replay window */
+	uint64_t dup_drops;	 /* seen before, or number zero */
 	uint64_t icv_drops;	 /* failed integrity checks */
 	uint64_t other_drops;	 /* selector mismatch, malformed, expired, ... */
 	uint64_t seq;		 /* highest sequence number sent or seen */

@@ -108,6 +108,10 @@ static enum verdict local_classify(struct lcore *lc, struct rte_mbuf *pkt, const
 	case PROTO_ESP:
 		pkt_meta(pkt)->l4_off = (uint8_t)ihl;
 		return V_ESP;
+	case PROTO_AH:
+		pkt_meta(pkt)->l4_off = (uint8_t)ihl;
+		pkt_meta(pkt)->flags |= PKT_AH;
+		return V_ESP;
 	case PROTO_ICMP:
 		return V_HOST;
 	case PROTO_UDP:
@@ -184,12 +188,25 @@ static enum verdict frame_classify(struct lcore *lc, struct rte_mbuf *pkt)
 	}
 }
 
+/* Nobody else may see what is written to any of the segments. */
+static inline bool is_private(const struct rte_mbuf *pkt)
+{
+	if (rte_mbuf_refcnt_read(pkt) != 1 || RTE_MBUF_CLONED(pkt))
+		return false;
+	if (likely(pkt->nb_segs == 1)) /* `next` lies in another cache line */
+		return true;
+	for (const struct rte_mbuf *seg = pkt->next; seg; seg = seg->next)
+		if (rte_mbuf_refcnt_read(seg) != 1 || RTE_MBUF_CLONED(seg))
+			return false;
+	return true;
+}
+
 /* A packet whose bytes others may see too (a clone, or one that is cloned) is never written to. */
 static struct rte_mbuf *make_private(struct lcore *lc, struct rte_mbuf *pkt)
 {
 	struct rte_mbuf *copy;
 
-	if (likely(rte_mbuf_refcnt_read(pkt) == 1 && !RTE_MBUF_CLONED(pkt)))
+	if (likely(is_private(pkt)))
 		return pkt;
 	copy = rte_pktmbuf_copy(pkt, lc->pool, 0, UINT32_MAX);
 	if (copy)

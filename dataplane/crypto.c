@@ -45,27 +45,40 @@ static bool aes_bits_valid(uint16_t bits)
 	return bits == 128 || bits == 192 || bits == 256;
 }
 
-bool crypto_supported(enum encr_alg encr, uint16_t key_bits, enum integ_alg integ)
+bool crypto_supported(const struct sa_params *p)
 {
-	switch (encr) {
+	bool hmac = hash_map[p->integ].tag_len;
+
+	if (p->proto == SA_AH)
+		return p->encr == ENCR_NONE && hmac;
+	switch (p->encr) {
 	case ENCR_AES_GCM_8:
 	case ENCR_AES_GCM_12:
 	case ENCR_AES_GCM_16:
-		return aes_bits_valid(key_bits) && integ == INTEG_NONE;
+	case ENCR_AES_GMAC:
+		return aes_bits_valid(p->key_bits) && p->integ == INTEG_NONE;
 	case ENCR_AES_CBC:
-		return aes_bits_valid(key_bits) && hash_map[integ].tag_len;
+	case ENCR_AES_CTR:
+		return aes_bits_valid(p->key_bits) && hmac;
 	case ENCR_3DES:
-		return key_bits == 192 && hash_map[integ].tag_len;
+		return p->key_bits == 192 && hmac;
+	case ENCR_DES:
+		return p->key_bits == 64 && hmac;
 	case ENCR_NULL:
-		return hash_map[integ].tag_len;
+		return hmac;
 	default:
 		return false;
 	}
 }
 
-static void gcm_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p)
+static void salt_init(struct sa *sa, const struct sa_params *p)
 {
 	memcpy(&sa->salt, p->key + p->key_bits / 8, sizeof(sa->salt));
+}
+
+static void gcm_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p)
+{
+	salt_init(sa, p);
 	switch (p->key_bits) {
 	case 128:
 		sa->crypto = SA_GCM_128;
@@ -79,6 +92,8 @@ static void gcm_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p)
 		sa->crypto = SA_GCM_256;
 		IMB_AES256_GCM_PRE(mb, p->key, &sa->gcm);
 	}
+	if (p->encr == ENCR_AES_GMAC)
+		sa->crypto += SA_GMAC_128 - SA_GCM_128;
 }
 
 /* RFC 2104: the hash state after one block of key XOR pad. */
@@ -109,6 +124,18 @@ static void hmac_half(IMB_MGR *mb, enum integ_alg integ, const uint8_t *key, siz
 	secret_wipe(block, sizeof(block));
 }
 
+static void aes_keys(IMB_MGR *mb, struct sa_chain *c, const struct sa_params *p)
+{
+	if (p->key_bits == 128)
+		IMB_AES_KEYEXP_128(mb, p->key, c->key_enc, c->key_dec);
+	else if (p->key_bits == 192)
+		IMB_AES_KEYEXP_192(mb, p->key, c->key_enc, c->key_dec);
+	else
+		IMB_AES_KEYEXP_256(mb, p->key, c->key_enc, c->key_dec);
+	c->job.enc_keys = c->key_enc;
+	c->job.dec_keys = p->encr == ENCR_AES_CTR ? c->key_enc : c->key_dec;
+}
+
 static void cipher_init(IMB_MGR *mb, struct sa_chain *c, const struct sa_params *p)
 {
 	IMB_JOB *job = &c->job;
@@ -116,14 +143,11 @@ static void cipher_init(IMB_MGR *mb, struct sa_chain *c, const struct sa_params 
 	switch (p->encr) {
 	case ENCR_AES_CBC:
 		job->cipher_mode = IMB_CIPHER_CBC;
-		job->enc_keys = c->key_enc;
-		job->dec_keys = c->key_dec;
-		if (p->key_bits == 128)
-			IMB_AES_KEYEXP_128(mb, p->key, c->key_enc, c->key_dec);
-		else if (p->key_bits == 192)
-			IMB_AES_KEYEXP_192(mb, p->key, c->key_enc, c->key_dec);
-		else
-			IMB_AES_KEYEXP_256(mb, p->key, c->key_enc, c->key_dec);
+		aes_keys(mb, c, p);
+		break;
+	case ENCR_AES_CTR:
+		job->cipher_mode = IMB_CIPHER_CNTR;
+		aes_keys(mb, c, p);
 		break;
 	case ENCR_3DES:
 		for (unsigned i = 0; i < 3; i++) {
@@ -134,10 +158,31 @@ static void cipher_init(IMB_MGR *mb, struct sa_chain *c, const struct sa_params 
 		job->enc_keys = c->des_keys;
 		job->dec_keys = c->des_keys;
 		break;
+	case ENCR_DES:
+		IMB_DES_KEYSCHED(mb, c->des[0], p->key);
+		job->cipher_mode = IMB_CIPHER_DES;
+		job->enc_keys = c->des[0];
+		job->dec_keys = c->des[0];
+		break;
 	default:
 		job->cipher_mode = IMB_CIPHER_NULL;
 	}
 	job->key_len_in_bytes = p->key_bits / 8;
+}
+
+/* Where the cipher starts, and with which IV. CBC outbound: see crypto_chain_run(). */
+static void cipher_place(const struct sa *sa, IMB_JOB *job, const struct sa_params *p)
+{
+	bool cbc_out = p->dir == SA_OUT && p->encr != ENCR_AES_CTR;
+
+	job->iv_len_in_bytes = sa->iv_len;
+	job->cipher_start_src_offset_in_bytes = p->proto == SA_AH ? 0 : 8;
+	if (cbc_out)
+		job->iv = zero_iv;
+	else
+		job->cipher_start_src_offset_in_bytes += sa->iv_len;
+	if (p->encr == ENCR_AES_CTR)
+		job->iv_len_in_bytes = 12; /* the library counts the blocks, from 1 */
 }
 
 static void chain_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p)
@@ -146,8 +191,11 @@ static void chain_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p)
 	IMB_JOB *job = &c->job;
 	size_t auth_len = integ_info(p->integ)->key_len;
 
-	sa->crypto = p->encr == ENCR_3DES ? SA_CHAIN_ALONE : SA_CHAIN;
+	sa->crypto = p->encr == ENCR_3DES || p->encr == ENCR_DES ? SA_CHAIN_ALONE : SA_CHAIN;
+	if (p->encr == ENCR_AES_CTR)
+		salt_init(sa, p);
 	cipher_init(mb, c, p);
+	cipher_place(sa, job, p);
 	hmac_half(mb, p->integ, p->auth, auth_len, 0x36, c->hmac_ipad);
 	hmac_half(mb, p->integ, p->auth, auth_len, 0x5c, c->hmac_opad);
 
@@ -155,16 +203,12 @@ static void chain_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p)
 	job->auth_tag_output_len_in_bytes = hash_map[p->integ].tag_len;
 	job->u.HMAC._hashed_auth_key_xor_ipad = c->hmac_ipad;
 	job->u.HMAC._hashed_auth_key_xor_opad = c->hmac_opad;
-	job->iv_len_in_bytes = sa->iv_len;
 	if (p->dir == SA_OUT) {
 		job->cipher_direction = IMB_DIR_ENCRYPT;
 		job->chain_order = IMB_ORDER_CIPHER_HASH;
-		job->iv = zero_iv;
-		job->cipher_start_src_offset_in_bytes = 8;
 	} else {
 		job->cipher_direction = IMB_DIR_DECRYPT;
 		job->chain_order = IMB_ORDER_HASH_CIPHER;
-		job->cipher_start_src_offset_in_bytes = 8 + (uint64_t)sa->iv_len;
 	}
 #if IMB_VERSION_NUM >= IMB_VERSION(1, 4, 0)
 	imb_set_session(mb, job);
@@ -173,7 +217,7 @@ static void chain_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p)
 
 int crypto_sa_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p)
 {
-	if (!crypto_supported(p->encr, p->key_bits, p->integ))
+	if (!crypto_supported(p))
 		return -ENOTSUP;
 	if (encr_info(p->encr)->aead)
 		gcm_init(mb, sa, p);
@@ -190,9 +234,11 @@ static void job_fill(IMB_JOB *job, struct crypto_op *op)
 	job->src = op->esp;
 	job->dst = op->esp + tmpl->cipher_start_src_offset_in_bytes;
 	job->msg_len_to_cipher_in_bytes = op->esp_len - tmpl->cipher_start_src_offset_in_bytes;
-	job->msg_len_to_hash_in_bytes = op->esp_len;
+	job->msg_len_to_hash_in_bytes = op->esp_len + op->more;
 	job->auth_tag_output = op->tag;
-	if (!job->iv)
+	if (tmpl->cipher_mode == IMB_CIPHER_CNTR)
+		job->iv = op->iv;
+	else if (!job->iv)
 		job->iv = op->esp + 8;
 	job->user_data = op;
 }

@@ -22,21 +22,22 @@ IMB_MGR *crypto_mgr_new(void);
 /* Expands the keys of p into sa (whose constants are filled in already). 0, -ENOTSUP. */
 int crypto_sa_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p);
 
-/* True when this combination can be built; the key length is part of it. */
-bool crypto_supported(enum encr_alg encr, uint16_t key_bits, enum integ_alg integ);
+/* True when this combination can be built; protocol and key length are part of it. */
+bool crypto_supported(const struct sa_params *p);
 
 /* One operation of a chained transform, in place. */
 struct crypto_op {
 	const struct sa *sa;
-	uint8_t *esp;	  /* the ESP header: hashing starts here */
-	uint32_t esp_len; /* bytes from there to the end of the ciphertext: what is hashed */
-	uint32_t pad;
+	uint8_t *esp;	  /* the ESP header (AH: the IP header): hashing starts here */
+	uint32_t esp_len; /* bytes from there to the end of the ciphertext */
+	uint32_t more;	  /* bytes behind them that are hashed too: the high half of an ESN */
 	uint8_t *tag;	  /* CRYPTO_TAG_MAX bytes: the computed ICV, untruncated at most */
+	uint8_t iv[12];	  /* CTR: salt | IV, RFC 3686 section 4 */
 	bool ok;	  /* out: false when the library refused the job */
 };
 
 /* Encrypts then hashes (OUT), or hashes and decrypts (IN), n <= CRYPTO_BURST operations. Outbound
- * the IV field holds the counter block; it is enciphered with the rest and so becomes the IV
+ * the IV field of CBC holds the counter block; it is enciphered with the rest and so becomes the IV
  * (equal to CBC under an unpredictable IV: the block is encrypted under the SA's key). */
 void crypto_chain_run(IMB_MGR *mb, struct crypto_op *ops, uint16_t n);
 
@@ -77,6 +78,27 @@ static inline void crypto_gcm_decrypt(IMB_MGR *mb, const struct sa *sa,
 		break;
 	default:
 		IMB_AES256_GCM_DEC(mb, &sa->gcm, ctx, data, data, len, nonce, aad, aad_len, tag,
+				   sa->icv_len);
+	}
+}
+
+/* AES-GMAC over len bytes: GCM of nothing, with all of them as additional data. */
+static inline void crypto_gmac(IMB_MGR *mb, const struct sa *sa, uint8_t *data, uint64_t len,
+			       const uint8_t *nonce, uint8_t *tag)
+{
+	struct gcm_context_data ctx;
+
+	switch (sa->crypto) {
+	case SA_GMAC_128:
+		IMB_AES128_GCM_ENC(mb, &sa->gcm, &ctx, data, data, 0, nonce, data, len, tag,
+				   sa->icv_len);
+		break;
+	case SA_GMAC_192:
+		IMB_AES192_GCM_ENC(mb, &sa->gcm, &ctx, data, data, 0, nonce, data, len, tag,
+				   sa->icv_len);
+		break;
+	default:
+		IMB_AES256_GCM_ENC(mb, &sa->gcm, &ctx, data, data, 0, nonce, data, len, tag,
 				   sa->icv_len);
 	}
 }

@@ -50,7 +50,9 @@
 	X(ip6_routing, "IPv6 routing header that wants to steer the packet")                       \
 	X(ip6_multicast, "IPv6 multicast that nothing here listens for")                           \
 	X(nd_malformed, "Neighbour Discovery malformed, or not from the link (RFC 4861)")          \
-	X(source_check, "source address that does not route back through the port of arrival")
+	X(source_check, "source address that does not route back through the port of arrival")     \
+	X(transport_fragment, "fragment, which a transport mode SA cannot carry")                  \
+	X(ah_malformed, "AH of a wrong length, or behind headers that it cannot cover")
 
 enum drop_reason {
 #define X(name, text) DROP_##name,

@@ -1,19 +1,22 @@
 #include "esp.h"
 
+static struct rte_mempool *pool_for(const struct lcore *lc, uint64_t need)
+{
+	if (need <= rte_pktmbuf_data_room_size(lc->pool))
+		return lc->pool;
+	return lc->jumbo && need <= rte_pktmbuf_data_room_size(lc->jumbo) ? lc->jumbo : NULL;
+}
+
 struct rte_mbuf *pkt_rebuild(struct lcore *lc, struct rte_mbuf *pkt, uint32_t head, uint32_t tail)
 {
 	uint32_t len = pkt->pkt_len;
-	struct rte_mbuf *fresh = rte_pktmbuf_alloc(lc->pool);
+	struct rte_mempool *pool = pool_for(lc, head + (uint64_t)len + tail);
+	struct rte_mbuf *fresh = pool ? rte_pktmbuf_alloc(pool) : NULL;
 	const void *data;
 	uint8_t *to;
 
 	if (!fresh) {
-		pkt_drop(lc, pkt, DROP_no_mbuf);
-		return NULL;
-	}
-	if (head + (uint64_t)len + tail > fresh->buf_len) {
-		rte_pktmbuf_free(fresh);
-		pkt_drop(lc, pkt, DROP_no_headroom);
+		pkt_drop(lc, pkt, pool ? DROP_no_mbuf : DROP_no_headroom);
 		return NULL;
 	}
 	fresh->data_off = (uint16_t)head;

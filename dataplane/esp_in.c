@@ -1,30 +1,15 @@
-/* Inbound ESP (RFC 4303 section 3.4), tunnel mode: find, check, decrypt, accept.
+/* Inbound ESP and AH (RFC 4303 section 3.4, RFC 4302 section 3.4): find, check, decrypt, accept.
  *
  * find:    SPI to SA, or to the lcore that owns it.
  * check:   addresses, encapsulation, lengths, replay window; changes nothing.
  * decrypt: GCM at once; cipher and HMAC of the whole burst together.
- * accept:  ICV, then window, trailer, inner header, selectors, ECN; counts. */
-#include <emmintrin.h>
+ * accept:  ICV, then window, trailer, inner header, selectors, ECN; counts. Here for IPv4 in an
+ * IPv4 ESP tunnel; the others are in esp_in_any.c. */
 #include <rte_prefetch.h>
 
-#include "crypto.h"
-#include "esp.h"
-#include "replay.h"
+#include "esp_in.h"
 
-#define KEEP		   DROP_COUNT /* no reason to drop */
 #define BAD_SPI_PER_SECOND 10
-
-/* One packet on its way through the stage. */
-struct in_pkt {
-	struct rte_mbuf *pkt;
-	struct sa *sa;
-	uint8_t *esp;	  /* ESP header */
-	uint32_t esp_len; /* from there to the end of the ICV */
-	uint32_t clen;	  /* of the ciphertext */
-	uint32_t seq;
-	uint8_t outer_tos;
-	bool udp;
-};
 
 /* Cipher and HMAC operations of one burst. */
 struct chain_batch {
@@ -32,15 +17,22 @@ struct chain_batch {
 	uint16_t at[CRYPTO_BURST]; /* index in the burst */
 	struct crypto_op op[CRYPTO_BURST];
 	alignas(64) uint8_t tag[CRYPTO_BURST][CRYPTO_TAG_MAX];
+	/* what a computation overwrites: the received ICV under ESN, more of it with AH */
+	union {
+		uint8_t icv[AH_ICV_MAX];
+		struct ah_job ah;
+	} saved[CRYPTO_BURST];
 };
 
 static void in_drop(struct lcore *lc, struct in_pkt *p, enum drop_reason why)
 {
 	switch (why) {
 	case DROP_replay_old:
+		p->sa->late_drops++;
+		break;
 	case DROP_replay_dup:
 	case DROP_replay_zero:
-		p->sa->replay_drops++;
+		p->sa->dup_drops++;
 		break;
 	case DROP_esp_icv:
 		p->sa->icv_drops++;
@@ -60,7 +52,12 @@ static __rte_noinline void bad_spi(struct lcore *lc, struct rte_mbuf *pkt, uint3
 	struct evt evt = { .op = EVT_BAD_SPI, .spi = spi };
 
 	if (lc->now_tsc >= lc->bad_spi_due) {
-		evt.remote = ip_addr_v4(load_be32(ip + IP4_SRC));
+		if (ip_version(ip) == 4) {
+			evt.remote = ip_addr_v4(load_be32(ip + IP4_SRC));
+		} else {
+			evt.remote.family = IP_V6;
+			memcpy(evt.remote.b, ip + IP6_SRC, 16);
+		}
 		lc->bad_spi_due = lc->now_tsc + lc->tsc_hz / BAD_SPI_PER_SECOND;
 		lcore_event(lc, &evt);
 	}
@@ -73,26 +70,33 @@ static inline enum drop_reason in_measure(struct in_pkt *p)
 	const struct pkt_meta *meta = pkt_meta(p->pkt);
 	const uint8_t *data = rte_pktmbuf_mtod(p->pkt, const uint8_t *);
 	const uint8_t *ip = data + meta->l3_off;
-	uint32_t end, l4 = meta->l4_off;
+	uint32_t end, l4 = meta->l4_off, l4_len = meta->flags & PKT_AH ? AH_LEN : ESP_HDR_LEN;
 
-	if (unlikely(l4 < meta->l3_off + (uint32_t)IP4_LEN || l4 + ESP_HDR_LEN > p->pkt->data_len))
+	if (unlikely(l4 < meta->l3_off + (uint32_t)IP4_LEN || l4 + l4_len > p->pkt->data_len))
 		return DROP_esp_short;
-	if (unlikely(ip[0] >> 4 != 4))
-		return DROP_ip6_unsupported;
-	end = meta->l3_off + (uint32_t)load_be16(ip + IP4_TOTAL);
-	p->udp = meta->flags & PKT_UDP_ENCAP;
-	if (p->udp) {
+	p->wrap = meta->flags & WRAP_UDP;
+	if (likely(ip_version(ip) == 4)) {
+		end = meta->l3_off + (uint32_t)load_be16(ip + IP4_TOTAL);
+		p->outer_tos = ip[IP4_TOS];
+	} else {
+		enum drop_reason why = in_any_measure6(p, ip, &end);
+
+		if (why != KEEP)
+			return why;
+	}
+	if (p->wrap & WRAP_UDP) {
 		uint32_t udp_end = l4 - 8 + (uint32_t)load_be16(data + l4 - 4);
 
 		if (unlikely(l4 < meta->l3_off + IP4_LEN + 8u || udp_end > end))
 			return DROP_natt_malformed;
 		end = udp_end;
 	}
-	if (unlikely(end > p->pkt->data_len || end < l4 + ESP_HDR_LEN))
+	if (unlikely(meta->flags & PKT_AH))
+		p->wrap |= WRAP_AH;
+	if (unlikely(end > p->pkt->data_len || end < l4 + l4_len))
 		return DROP_esp_short;
 	p->esp = rte_pktmbuf_mtod_offset(p->pkt, uint8_t *, l4);
 	p->esp_len = end - l4;
-	p->outer_tos = ip[IP4_TOS];
 	return KEEP;
 }
 
@@ -101,8 +105,9 @@ static inline bool in_open(struct lcore *lc, struct in_pkt *p, struct rte_mbuf *
 {
 	enum drop_reason why;
 
-	if (unlikely(!pkt_writable(pkt))) {
-		pkt = pkt_rebuild(lc, pkt, RTE_PKTMBUF_HEADROOM, 0);
+	if (unlikely(!pkt_writable(pkt) ||
+		     (pkt_meta(pkt)->flags & PKT_AH && rte_pktmbuf_tailroom(pkt) < AH_MORE))) {
+		pkt = pkt_rebuild(lc, pkt, RTE_PKTMBUF_HEADROOM, AH_MORE);
 		if (!pkt)
 			return false;
 	}
@@ -131,7 +136,8 @@ static uint16_t in_find(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, st
 	for (uint16_t i = 0; i < n; i++) {
 		if (!in_open(lc, &p[keep], pkts[i]))
 			continue;
-		spi[keep] = load_be32(p[keep].esp);
+		spi[keep] =
+			load_be32(p[keep].esp + (unlikely(p[keep].wrap & WRAP_AH) ? AH_SPI : 0));
 		rte_prefetch0(&lc->sa_in[spi_slot(&lc->spi, spi[keep])]);
 		keep++;
 	}
@@ -164,28 +170,49 @@ static uint16_t in_find(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, st
 
 static inline enum drop_reason replay_reason(enum replay_verdict v)
 {
-	return v == REPLAY_OLD ? DROP_replay_old : v == REPLAY_DUP ? DROP_replay_dup
-								    : DROP_replay_zero;
+	return v == REPLAY_OLD   ? DROP_replay_old
+	       : v == REPLAY_DUP ? DROP_replay_dup
+				 : DROP_replay_zero;
 }
 
 /* A peer behind a NAT may change its port, so only the addresses count (RFC 3948 section 4 leaves
  * the addresses of a NATed peer to IKE). */
 static inline enum drop_reason outer_check(const struct sa *sa, const struct in_pkt *p)
 {
-	const uint8_t *ip = rte_pktmbuf_mtod_offset(p->pkt, const uint8_t *,
-						    pkt_meta(p->pkt)->l3_off);
+	const uint8_t *ip =
+		rte_pktmbuf_mtod_offset(p->pkt, const uint8_t *, pkt_meta(p->pkt)->l3_off);
 
-	if (unlikely(p->udp != !!(sa->flags & SA_F_UDP)))
-		return DROP_esp_encap;
-	if (unlikely(load_be32(ip + IP4_SRC) != sa->remote_v4 || load_be32(ip + IP4_DST) != sa->local_v4))
+	if (unlikely(p->wrap != sa->wrap))
+		return (p->wrap ^ sa->wrap) & WRAP_IP6 ? DROP_esp_addr : DROP_esp_encap;
+	if (unlikely(p->wrap & WRAP_IP6))
+		return memcmp(ip + IP6_SRC, sa->remote.b, 16) ||
+				       memcmp(ip + IP6_DST, sa->local.b, 16)
+			       ? DROP_esp_addr
+			       : KEEP;
+	if (unlikely(load_be32(ip + IP4_SRC) != sa->remote_v4 ||
+		     load_be32(ip + IP4_DST) != sa->local_v4))
 		return DROP_esp_addr;
+	return KEEP;
+}
+
+static inline enum drop_reason esp_check(struct in_pkt *p)
+{
+	const struct sa *sa = p->sa;
+	uint32_t fixed = ESP_HDR_LEN + (uint32_t)sa->iv_len + sa->icv_len;
+
+	if (unlikely(p->esp_len < fixed + sa->pad_to))
+		return DROP_esp_short;
+	p->head = ESP_HDR_LEN + sa->iv_len;
+	p->clen = p->esp_len - fixed;
+	if (unlikely(p->clen & (sa->pad_to - 1u)))
+		return DROP_esp_align;
+	p->seq = load_be32(p->esp + ESP_SEQ);
 	return KEEP;
 }
 
 static inline enum drop_reason in_check(struct in_pkt *p)
 {
 	struct sa *sa = p->sa;
-	uint32_t fixed = ESP_HDR_LEN + (uint32_t)sa->iv_len + sa->icv_len;
 	enum replay_verdict verdict;
 	enum drop_reason why;
 
@@ -194,181 +221,110 @@ static inline enum drop_reason in_check(struct in_pkt *p)
 	why = outer_check(sa, p);
 	if (unlikely(why != KEEP))
 		return why;
-	if (unlikely(p->esp_len < fixed + sa->pad_to))
-		return DROP_esp_short;
-	p->clen = p->esp_len - fixed;
-	if (unlikely(p->clen & (sa->pad_to - 1u)))
-		return DROP_esp_align;
-	p->seq = load_be32(p->esp + 4);
+	why = likely(!(sa->wrap & WRAP_AH)) ? esp_check(p) : in_any_ah_check(p);
+	if (unlikely(why != KEEP))
+		return why;
+	if (unlikely(sa->flags & SA_F_ESN) && !replay_extend(sa, (uint32_t)p->seq, &p->seq))
+		return DROP_replay_old;
 	verdict = replay_check(sa, p->seq);
 	return likely(verdict == REPLAY_OK) ? KEEP : replay_reason(verdict);
 }
 
 /* ---------------------------------------------------------------------------- decrypt ------- */
 
-/* RFC 4106: nonce = salt | IV; AAD = SPI | sequence number, as they stand in the header. */
+/* RFC 4106: nonce = salt | IV; AAD = SPI | sequence number, as they stand in the header; with ESN
+ * all 64 bits of the number. */
 static inline bool gcm_open(struct lcore *lc, const struct in_pkt *p)
 {
 	const struct sa *sa = p->sa;
 	uint8_t *iv = p->esp + ESP_HDR_LEN;
 	struct gcm_context_data ctx;
-	uint8_t nonce[12], tag[16];
+	uint8_t nonce[12], tag[16], extended[12];
+	const uint8_t *aad = p->esp;
+	uint32_t aad_len = ESP_HDR_LEN;
 
 	memcpy(nonce, &sa->salt, 4);
 	memcpy(nonce + 4, iv, 8);
-	crypto_gcm_decrypt(lc->mb, sa, &ctx, iv + 8, p->clen, nonce, p->esp, ESP_HDR_LEN, tag);
+	if (unlikely(sa->flags & SA_F_ESN)) {
+		memcpy(extended, p->esp + ESP_SPI, 4);
+		store_be32(extended + 4, (uint32_t)(p->seq >> 32));
+		store_be32(extended + 8, (uint32_t)p->seq);
+		aad = extended;
+		aad_len = sizeof(extended);
+	}
+	crypto_gcm_decrypt(lc->mb, sa, &ctx, iv + 8, p->clen, nonce, aad, aad_len, tag);
 	return crypto_tag_equal(tag, iv + 8 + p->clen, sa->icv_len);
+}
+
+static bool gmac_open(struct lcore *lc, const struct in_pkt *p)
+{
+	const struct sa *sa = p->sa;
+	uint8_t nonce[12], tag[16];
+
+	memcpy(nonce, &sa->salt, 4);
+	memcpy(nonce + 4, p->esp + ESP_HDR_LEN, 8);
+	esp_gmac(lc->mb, sa, p->esp, p->head + p->clen, nonce, (uint32_t)(p->seq >> 32), tag);
+	return crypto_tag_equal(tag, p->esp + p->head + p->clen, sa->icv_len);
 }
 
 static inline void chain_add(struct chain_batch *batch, uint16_t at, const struct in_pkt *p)
 {
 	struct crypto_op *op = &batch->op[batch->n];
+	const struct sa *sa = p->sa;
 
-	op->sa = p->sa;
+	op->sa = sa;
 	op->esp = p->esp;
-	op->esp_len = p->esp_len - p->sa->icv_len;
+	op->esp_len = p->esp_len - sa->icv_len;
+	op->more = 0;
 	op->tag = batch->tag[batch->n];
+	if (unlikely(sa->encr == ENCR_AES_CTR)) {
+		memcpy(op->iv, &sa->salt, 4);
+		memcpy(op->iv + 4, p->esp + ESP_HDR_LEN, 8);
+	}
+	if (unlikely(sa->flags & SA_F_ESN)) {
+		/* RFC 4303 section 2.2.1: hashed as if it stood in the ICV's place */
+		memcpy(batch->saved[batch->n].icv, p->esp + op->esp_len, sa->icv_len);
+		store_be32(p->esp + op->esp_len, (uint32_t)(p->seq >> 32));
+		op->more = 4;
+	}
 	batch->at[batch->n++] = at;
+}
+
+/* False: the headers before AH cannot be covered. */
+static bool ah_add(struct chain_batch *batch, uint16_t at, const struct in_pkt *p)
+{
+	struct ah_job *job = &batch->saved[batch->n].ah;
+
+	job->ip = rte_pktmbuf_mtod_offset(p->pkt, uint8_t *, pkt_meta(p->pkt)->l3_off);
+	job->ah_off = (uint16_t)(p->esp - job->ip);
+	job->total = job->ah_off + p->esp_len;
+	job->high = (uint32_t)(p->seq >> 32);
+	job->icv_len = p->sa->icv_len;
+	job->more = p->sa->flags & SA_F_ESN ? AH_MORE : 0;
+	if (!ah_begin(job))
+		return false;
+	batch->op[batch->n] = (struct crypto_op){
+		.sa = p->sa,
+		.esp = job->ip,
+		.esp_len = job->total,
+		.more = job->more,
+		.tag = batch->tag[batch->n],
+	};
+	batch->at[batch->n++] = at;
+	return true;
 }
 
 /* ----------------------------------------------------------------------------- accept ------- */
 
-/* RFC 4303 section 2.4: padding is 1, 2, 3, ... end: behind its last byte. The 16 bytes before end are
- * always part of the packet: the ESP header and the outer one come before the ciphertext. */
-static inline bool padding_right(const uint8_t *end, uint32_t pad)
+static __rte_noinline enum drop_reason wrong_next(uint8_t next)
 {
-	static const uint8_t pattern[32] = { [16] = 1, 2,  3,  4,  5,  6,	 7,  8,
-					     9,	       10, 11, 12, 13, 14, 15, 16 };
-	uint8_t diff = 0;
-
-	if (likely(pad <= 16)) {
-		__m128i have = _mm_loadu_si128((const __m128i *)(end - 16));
-		__m128i want = _mm_loadu_si128((const __m128i *)(pattern + pad));
-		unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(have, want));
-
-		return (same | (0xffffu >> pad)) == 0xffff;
-	}
-	end -= pad;
-	for (uint32_t i = 0; i < pad; i++)
-		diff |= end[i] ^ (uint8_t)(i + 1);
-	return diff == 0;
-}
-
-/* Fills inner_len. */
-static inline enum drop_reason trailer_check(const uint8_t *inner, uint32_t clen,
-					     uint32_t *inner_len)
-{
-	uint32_t pad = inner[clen - 2];
-	uint8_t next = inner[clen - 1];
-
-	if (unlikely(pad + 2 > clen))
-		return DROP_esp_padding;
-	*inner_len = clen - 2 - pad;
-	if (unlikely(!padding_right(inner + clen - 2, pad)))
-		return DROP_esp_padding;
-	if (likely(next == NEXT_IPV4))
-		return KEEP;
-	if (next == NEXT_NONE)
-		return DROP_esp_dummy;
-	return next == NEXT_IPV6 ? DROP_ip6_unsupported : DROP_esp_next_header;
-}
-
-/* Most headers have no options: a constant length spares the loop. */
-static inline bool inner_sum_ok(const uint8_t *ip)
-{
-	if (likely(ip[0] == 0x45))
-		return sum_fold(sum_add(0, ip, IP4_LEN)) == 0xffff;
-	return ip4_sum_ok(ip);
-}
-
-/* Fills total with the packet's own length: what lies behind it is TFC padding. */
-static inline enum drop_reason inner_check(const uint8_t *ip, uint32_t len, uint32_t *total)
-{
-	uint32_t ihl;
-
-	if (unlikely(len < IP4_LEN || ip[0] >> 4 != 4))
-		return DROP_inner_malformed;
-	ihl = ip4_header_len(ip);
-	*total = load_be16(ip + IP4_TOTAL);
-	if (unlikely(ihl < IP4_LEN || *total < ihl || *total > len))
-		return DROP_inner_malformed;
-	return likely(inner_sum_ok(ip)) ? KEEP : DROP_inner_malformed;
-}
-
-static inline bool proto_has_ports(uint8_t proto)
-{
-	return proto == 6 || proto == 17 || proto == 132 || proto == 33 || proto == 136;
-}
-
-static bool ports_match(const struct sa_sel4 *sel, const uint8_t *ip, uint32_t total)
-{
-	const uint8_t *l4 = ip + ip4_header_len(ip);
-
-	if ((load_be16(ip + IP4_FRAG) & IP4_OFFSET_MASK) || !proto_has_ports(ip[IP4_PROTO]) || ip + total < l4 + 4)
-		return false;
-	return (!sel->remote_port || load_be16(l4) == sel->remote_port) &&
-	       (!sel->local_port || load_be16(l4 + 2) == sel->local_port);
-}
-
-/* RFC 4301 section 5.2: what comes out must be what the SA was negotiated for. */
-static inline bool selector_match(const struct sa_sel4 *sel, const uint8_t *ip, uint32_t total)
-{
-	uint32_t src = load_be32(ip + IP4_SRC), dst = load_be32(ip + IP4_DST);
-
-	if (unlikely(src < sel->remote_lo || src > sel->remote_hi || dst < sel->local_lo ||
-		     dst > sel->local_hi))
-		return false;
-	if (sel->proto && ip[IP4_PROTO] != sel->proto)
-		return false;
-	return (!sel->local_port && !sel->remote_port) || ports_match(sel, ip, total);
-}
-
-/* RFC 6040 section 4.2, figure 4. */
-static inline enum drop_reason ecn_combine(uint8_t *ip, uint8_t outer_tos)
-{
-	uint8_t inner = ip[IP4_TOS] & ECN_MASK, outer = outer_tos & ECN_MASK, out = inner;
-	uint16_t word = load_be16(ip);
-
-	if (likely(outer == inner || outer == 0))
-		return KEEP;
-	if (outer == ECN_CE) {
-		if (inner == 0)
-			return DROP_ecn_invalid;
-		out = ECN_CE;
-	} else if (outer == 1 && inner == 2) {
-		out = 1;
-	}
-	if (out == inner)
-		return KEEP;
-	ip[IP4_TOS] = (uint8_t)((ip[IP4_TOS] & ~ECN_MASK) | out);
-	sum_patch(ip + IP4_SUM, word, load_be16(ip));
-	return KEEP;
-}
-
-static void in_finish(struct lcore *lc, struct in_pkt *p, uint8_t *ip, uint32_t total)
-{
-	struct pkt_meta *meta = pkt_meta(p->pkt);
-	struct sa *sa = p->sa;
-
-	p->pkt->data_off = (uint16_t)(ip - (uint8_t *)p->pkt->buf_addr);
-	p->pkt->data_len = (uint16_t)total;
-	p->pkt->pkt_len = total;
-	meta->l3_off = 0;
-	meta->l4_off = (uint8_t)ip4_header_len(ip);
-	meta->flags = PKT_FROM_ESP;
-	sa->packets++;
-	sa->bytes += total;
-	sa->last_used_tsc = lc->now_tsc;
-	lc->count.esp_in_packets++;
-	lc->count.esp_in_bytes += total;
-	if (unlikely(sa_limits_due(sa)))
-		sa_limits(lc, sa);
+	return next == NEXT_NONE ? DROP_esp_dummy : DROP_esp_next_header;
 }
 
 /* Everything after a good ICV. */
 static inline enum drop_reason in_accept(struct lcore *lc, struct in_pkt *p)
 {
-	uint8_t *inner = p->esp + ESP_HDR_LEN + p->sa->iv_len;
+	uint8_t *inner = p->esp + p->head, next;
 	enum replay_verdict verdict = replay_accept(p->sa, p->seq);
 	enum drop_reason why;
 	uint32_t len, total;
@@ -377,19 +333,35 @@ static inline enum drop_reason in_accept(struct lcore *lc, struct in_pkt *p)
 		return replay_reason(verdict);
 	if (unlikely(p->sa->flags & SA_F_DEAD))
 		return DROP_sa_expired;
-	why = trailer_check(inner, p->clen, &len);
+	if (unlikely(p->sa->path != SA_PATH_ESP4))
+		return in_any_accept(lc, p);
+	why = trailer_read(inner, p->clen, &len, &next);
 	if (unlikely(why != KEEP))
 		return why;
-	why = inner_check(inner, len, &total);
+	if (unlikely(next != NEXT_IPV4))
+		return wrong_next(next);
+	why = inner4_check(inner, len, &total);
 	if (unlikely(why != KEEP))
 		return why;
-	if (unlikely(!selector_match(&p->sa->sel4, inner, total)))
+	if (unlikely(!selector4_match(&p->sa->sel4, inner, total)))
 		return DROP_sel_mismatch;
-	why = ecn_combine(inner, p->outer_tos);
+	why = ecn4_combine(inner, p->outer_tos);
 	if (unlikely(why != KEEP))
 		return why;
-	in_finish(lc, p, inner, total);
+	in_finish(lc, p, inner, total, ip4_header_len(inner));
 	return KEEP;
+}
+
+/* The ICV as it was received. */
+static inline const uint8_t *icv_received(struct chain_batch *batch, uint16_t i)
+{
+	const struct crypto_op *op = &batch->op[i];
+
+	if (unlikely(op->sa->wrap & WRAP_AH)) {
+		ah_end(&batch->saved[i].ah);
+		return batch->saved[i].ah.icv;
+	}
+	return unlikely(op->more) ? batch->saved[i].icv : op->esp + op->esp_len;
 }
 
 /* All cipher and HMAC operations of the burst. */
@@ -399,16 +371,28 @@ static void chain_open(struct lcore *lc, struct in_pkt *p, enum drop_reason *ver
 	crypto_chain_run(lc->mb, batch->op, batch->n);
 	for (uint16_t i = 0; i < batch->n; i++) {
 		const struct crypto_op *op = &batch->op[i];
+		const uint8_t *icv = icv_received(batch, i);
 		uint16_t at = batch->at[i];
 
 		if (unlikely(!op->ok))
 			verdict[at] = DROP_crypto_error;
-		else if (unlikely(!crypto_tag_equal(op->tag, op->esp + op->esp_len,
-						    op->sa->icv_len)))
+		else if (unlikely(!crypto_tag_equal(op->tag, icv, op->sa->icv_len)))
 			verdict[at] = DROP_esp_icv;
 		else
 			verdict[at] = in_accept(lc, &p[at]);
 	}
+}
+
+/* Everything but GCM. */
+static __rte_noinline enum drop_reason in_other(struct lcore *lc, struct in_pkt *p, uint16_t at,
+						struct chain_batch *batch)
+{
+	if (p->sa->wrap & WRAP_AH)
+		return ah_add(batch, at, p) ? KEEP : DROP_ah_malformed;
+	if (p->sa->crypto < SA_CHAIN)
+		return gmac_open(lc, p) ? in_accept(lc, p) : DROP_esp_icv;
+	chain_add(batch, at, p);
+	return KEEP;
 }
 
 /* Checks, decrypts and accepts; verdict[i] says what became of packet i. GCM packets go all the way
@@ -422,10 +406,11 @@ static void in_process(struct lcore *lc, struct in_pkt *p, uint16_t n, enum drop
 		verdict[i] = in_check(&p[i]);
 		if (unlikely(verdict[i] != KEEP))
 			continue;
-		if (p[i].sa->crypto >= SA_CHAIN)
-			chain_add(&batch, i, &p[i]);
+		if (likely(p[i].sa->crypto <= SA_GCM_256))
+			verdict[i] =
+				likely(gcm_open(lc, &p[i])) ? in_accept(lc, &p[i]) : DROP_esp_icv;
 		else
-			verdict[i] = likely(gcm_open(lc, &p[i])) ? in_accept(lc, &p[i]) : DROP_esp_icv;
+			verdict[i] = in_other(lc, &p[i], i, &batch);
 	}
 	if (batch.n)
 		chain_open(lc, p, verdict, &batch);

@@ -40,7 +40,8 @@ static uint16_t piece_mtu(const struct lcore *lc, struct rte_mbuf *pkt)
 	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
 	uint16_t mtu;
 
-	if (!sa || !sa->outer_mtu || sa->sel.local_port || sa->sel.remote_port ||
+	/* transport mode carries whole packets: the outer one is cut */
+	if (!sa || !sa->outer_mtu || sa->path == SA_PATH_TRANSPORT || sa->sel.local_port || sa->sel.remote_port ||
 	    (load_be16(ip + IP4_FRAG) & IP4_DF))
 		return 0;
 	mtu = esp_inner_mtu(sa);

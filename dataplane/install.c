@@ -238,7 +238,9 @@ bool dp_sa_stats(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir, struc
 	*out = (struct sa_stats){
 		.packets = sa->packets,
 		.bytes = sa->bytes,
-		.replay_drops = sa->replay_drops,
+		.replay_drops = sa->late_drops + sa->dup_drops,
+		.late_drops = sa->late_drops,
+		.dup_drops = sa->dup_drops,
 		.icv_drops = sa->icv_drops,
 		.other_drops = sa->other_drops,
 		.seq = sa->seq,

@@ -16,6 +16,7 @@ enum pkt_flags {
 	PKT_FRAME = 1 << 5,	 /* data starts at the Ethernet header. Punted: ARP. Injected or
 				  * handed over: complete, to be sent from port */
 	PKT_UNRESOLVED = 1 << 6, /* punted: needs a neighbour; control routes it again */
+	PKT_AH = PKT_UNRESOLVED, /* between classify and esp_in: AH, not ESP */
 	PKT_ERROR = 1 << 7,	 /* punted: dropped, its sender is to hear why by ICMP; slot holds
 				  * the drop reason << 16 | the MTU */
 };
@@ -24,7 +25,7 @@ struct pkt_meta {
 	uint32_t slot;	 /* SA slot on the owner lcore; see also pkt_flags */
 	uint8_t port;	 /* port that it came in on, later the one to leave by */
 	uint8_t l3_off;	 /* bytes from the start of data to the IP header */
-	uint8_t l4_off;	 /* bytes from the start of data to the ESP header (inbound) */
+	uint8_t l4_off;	 /* bytes from the start of data to the ESP or AH header */
 	uint8_t flags;	 /* enum pkt_flags */
 };
 

@@ -1,9 +1,9 @@
-/* The anti-replay window of one inbound SA (RFC 4303 section 3.4.3), in the manner of RFC 6479: a ring
- * of words twice the window, so that advancing clears whole words and never shifts bits.
+/* The anti-replay window of one inbound SA (RFC 4303 section 3.4.3), in the manner of RFC 6479: a
+ * ring of words twice the window, so that advancing clears whole words and never shifts bits.
  *
  * Two steps: replay_check() before the cryptography, which changes nothing, and replay_accept()
- * after a good ICV, which decides again, because the packets of one burst are all checked before the
- * first of them is accepted. */
+ * after a good ICV, which decides again, because the packets of one burst are all checked before
+ * the first of them is accepted. */
 #ifndef SHRIKE_DATAPLANE_REPLAY_H
 #define SHRIKE_DATAPLANE_REPLAY_H
 
@@ -18,6 +18,21 @@ enum replay_verdict {
 	REPLAY_OLD,  /* left of the window */
 	REPLAY_DUP,  /* seen before */
 };
+
+/* RFC 4303 appendix A2.2: the high half of an extended sequence number is the one that puts the
+ * number nearest to the window. False: it would lie before the first number. */
+static inline bool replay_extend(const struct sa *sa, uint32_t low, uint64_t *seq)
+{
+	uint32_t top = (uint32_t)sa->seq, high = (uint32_t)(sa->seq >> 32);
+	uint32_t bottom = top - (sa->window_bits - 1u);
+
+	if (top >= sa->window_bits - 1u)
+		high += low < bottom;
+	else if (low >= bottom && high-- == 0)
+		return false;
+	*seq = (uint64_t)high << 32 | low;
+	return true;
+}
 
 static inline enum replay_verdict replay_check(const struct sa *sa, uint64_t seq)
 {

@@ -7,14 +7,16 @@
 #include <string.h>
 
 #include "crypto.h"
+#include "esp.h"
 #include "lcore.h"
 #include "secret.h"
+#include "wire.h"
 
 /* Ask for a successor when three quarters of the sequence numbers are used. */
-#define SEQ32_LAST   UINT32_MAX
-#define SEQ32_SOFT   (SEQ32_LAST - SEQ32_LAST / 4)
-#define OUTER_TTL    64
-#define PORT_ESP_UDP 4500
+#define SEQ32_LAST UINT32_MAX
+#define SEQ32_SOFT (SEQ32_LAST - SEQ32_LAST / 4)
+#define SEQ64_SOFT (UINT64_MAX - UINT64_MAX / 4)
+#define OUTER_TTL  64
 
 static int window_init(struct sa *sa, const struct sa_params *p)
 {
@@ -22,59 +24,77 @@ static int window_init(struct sa *sa, const struct sa_params *p)
 
 	if (bits < SA_REPLAY_MIN || bits > SA_REPLAY_MAX || (bits & (bits - 1)))
 		return -EINVAL;
-	sa->window_bits = bits;
-	sa->window_mask = 2 * bits / 64 - 1;
+	sa->window_bits = (uint16_t)bits;
+	sa->window_mask = (uint16_t)(2 * bits / 64 - 1);
 	return 0;
 }
 
-static int sel4_init(struct sa *sa, const struct selector *s)
+static void selectors_init(struct sa *sa, const struct selector *s)
 {
-	if (s->local.lo.family != IP_V4 || s->remote.lo.family != IP_V4)
-		return -ENOTSUP;
 	sa->sel4 = (struct sa_sel4){
-		.local_lo = ip_addr_to_v4(&s->local.lo),
-		.local_hi = ip_addr_to_v4(&s->local.hi),
-		.remote_lo = ip_addr_to_v4(&s->remote.lo),
-		.remote_hi = ip_addr_to_v4(&s->remote.hi),
 		.local_port = s->local_port,
 		.remote_port = s->remote_port,
 		.proto = s->proto,
 	};
-	return 0;
+	if (s->local.lo.family == IP_V4) {
+		sa->sel4.local_lo = ip_addr_to_v4(&s->local.lo);
+		sa->sel4.local_hi = ip_addr_to_v4(&s->local.hi);
+		sa->sel4.remote_lo = ip_addr_to_v4(&s->remote.lo);
+		sa->sel4.remote_hi = ip_addr_to_v4(&s->remote.hi);
+		return;
+	}
+	memcpy(sa->sel6.local_lo, s->local.lo.b, 16);
+	memcpy(sa->sel6.local_hi, s->local.hi.b, 16);
+	memcpy(sa->sel6.remote_lo, s->remote.lo.b, 16);
+	memcpy(sa->sel6.remote_hi, s->remote.hi.b, 16);
 }
 
-static void put16(uint8_t *p, uint16_t v)
+static void outer4_init(struct sa *sa, uint8_t *ip, uint8_t proto)
 {
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
+	ip[IP4_VER_IHL] = 0x45;
+	ip[IP4_TTL] = OUTER_TTL;
+	ip[IP4_PROTO] = proto;
+	store_be32(ip + IP4_SRC, sa->local_v4);
+	store_be32(ip + IP4_DST, sa->remote_v4);
+	for (unsigned i = 0; i < IP4_LEN; i += 2)
+		sa->hdr_sum += load_be16(ip + i);
 }
 
-static void put32(uint8_t *p, uint32_t v)
+static void outer6_init(const struct sa *sa, uint8_t *ip, uint8_t proto)
 {
-	put16(p, (uint16_t)(v >> 16));
-	put16(p + 2, (uint16_t)v);
+	ip[IP6_VTF] = 0x60;
+	ip[IP6_NEXT] = proto;
+	ip[IP6_HOPS] = OUTER_TTL;
+	memcpy(ip + IP6_SRC, sa->local.b, 16);
+	memcpy(ip + IP6_DST, sa->remote.b, 16);
 }
 
-/* The outer header, right-aligned in hdr[]. Length, TOS, identification, DF and checksum of the IP
- * header, the UDP length, sequence number and IV stay zero: esp_out fills them in. */
+/* What is put in front of the payload, right-aligned in hdr[]. Length, TOS, identification, DF and
+ * checksum of an IPv4 header, length, traffic class and flow label of an IPv6 header, UDP length
+ * and checksum, sequence number, IV, ICV and AH's next header (transport) stay zero: esp_out fills
+ * them in. */
 static void header_init(struct sa *sa, const struct sa_params *p)
 {
-	uint8_t *ip = sa->hdr + SA_HDR_ROOM - sa->hdr_len;
-	uint8_t *l4 = ip + sa->l3_len;
+	uint8_t *front = sa->hdr + SA_HDR_ROOM - sa->hdr_len, *esp = front + sa->esp_off;
+	uint8_t proto = p->udp_encap ? PROTO_UDP : (uint8_t)p->proto;
 
-	ip[0] = 0x45;
-	ip[8] = OUTER_TTL;
-	ip[9] = p->udp_encap ? 17 : SA_ESP;
-	put32(ip + 12, sa->local_v4);
-	put32(ip + 16, sa->remote_v4);
-	for (unsigned i = 0; i < 20; i += 2)
-		sa->hdr_sum += (uint32_t)(ip[i] << 8 | ip[i + 1]);
+	if (p->mode == SA_TUNNEL && p->local.family == IP_V4)
+		outer4_init(sa, front, proto);
+	else if (p->mode == SA_TUNNEL)
+		outer6_init(sa, front, proto);
 	if (p->udp_encap) {
-		/* zero UDP checksum: RFC 3948 section 2.1 */
-		put16(l4, p->local_port ? p->local_port : PORT_ESP_UDP);
-		put16(l4 + 2, p->remote_port ? p->remote_port : PORT_ESP_UDP);
+		store_be16(esp - UDP_LEN + UDP_SPORT,
+			   p->local_port ? p->local_port : PORT_IKE_NATT);
+		store_be16(esp - UDP_LEN + UDP_DPORT,
+			   p->remote_port ? p->remote_port : PORT_IKE_NATT);
 	}
-	put32(ip + sa->esp_off, sa->spi);
+	if (p->proto == SA_ESP) {
+		store_be32(esp + ESP_SPI, sa->spi);
+		return;
+	}
+	esp[AH_NEXT] = sa->next;
+	esp[AH_PAYLOAD] = (uint8_t)((sa->hdr_len - sa->esp_off) / 4 - 2);
+	store_be32(esp + AH_SPI, sa->spi);
 }
 
 static uint64_t limit(uint64_t v)
@@ -88,28 +108,87 @@ static void limits_init(struct sa *sa, const struct sa_params *p)
 	sa->hard_bytes = limit(p->hard_bytes);
 	sa->soft_packets = limit(p->soft_packets);
 	sa->hard_packets = limit(p->hard_packets);
-	sa->soft_seq = p->dir == SA_OUT ? SEQ32_SOFT : UINT64_MAX;
-	sa->hard_seq = p->dir == SA_OUT ? SEQ32_LAST : UINT64_MAX;
+	sa->soft_seq = sa->hard_seq = UINT64_MAX;
+	if (p->dir == SA_OUT) {
+		sa->soft_seq = p->esn ? SEQ64_SOFT : SEQ32_SOFT;
+		sa->hard_seq = p->esn ? UINT64_MAX : SEQ32_LAST;
+	}
 	sa->packets_check = RTE_MIN(sa->soft_packets, sa->hard_packets);
 	sa->bytes_check = RTE_MIN(sa->soft_bytes, sa->hard_bytes);
 	sa->seq_check = sa->soft_seq;
 }
 
+static bool same_family(const struct ip_addr *a, const struct ip_addr *b)
+{
+	return a->family == b->family && (a->family == IP_V4 || a->family == IP_V6);
+}
+
 static int params_check(const struct sa_params *p)
 {
-	if (p->proto != SA_ESP || p->mode != SA_TUNNEL || p->esn)
-		return -ENOTSUP;
-	if (p->local.family != IP_V4 || p->remote.family != IP_V4)
-		return -ENOTSUP;
-	if (!p->spi || p->dscp > 63 || (p->dir != SA_IN && p->dir != SA_OUT))
+	if (!p->spi || p->dscp > 63 || (p->dir != SA_IN && p->dir != SA_OUT) ||
+	    (p->proto != SA_ESP && p->proto != SA_AH) ||
+	    (p->mode != SA_TUNNEL && p->mode != SA_TRANSPORT))
 		return -EINVAL;
-	return crypto_supported(p->encr, p->key_bits, p->integ) ? 0 : -ENOTSUP;
+	if (!same_family(&p->local, &p->remote) ||
+	    !same_family(&p->sel.local.lo, &p->sel.remote.lo))
+		return -EINVAL;
+	/* transport: the inner packet has the outer header; AH covers what a NAT changes */
+	if ((p->mode == SA_TRANSPORT && p->sel.local.lo.family != p->local.family) ||
+	    (p->proto == SA_AH && p->udp_encap))
+		return -EINVAL;
+	return crypto_supported(p) ? 0 : -ENOTSUP;
+}
+
+static enum sa_path path_of(const struct sa_params *p)
+{
+	if (p->mode == SA_TRANSPORT)
+		return SA_PATH_TRANSPORT;
+	return p->proto == SA_ESP && p->local.family == IP_V4 && p->sel.local.lo.family == IP_V4
+		       ? SA_PATH_ESP4
+		       : SA_PATH_TUNNEL;
+}
+
+/* RFC 4302 section 3.3.3.2.1: all of AH is a multiple of 4 bytes under IPv4, of 8 under IPv6. */
+static uint8_t ah_len(const struct sa *sa, const struct sa_params *p)
+{
+	unsigned unit = p->local.family == IP_V6 ? 8 : 4;
+
+	return (uint8_t)RTE_ALIGN_CEIL(AH_LEN + sa->icv_len, unit);
+}
+
+static void lengths_init(struct sa *sa, const struct sa_params *p)
+{
+	const struct encr_info *encr = encr_info(p->encr);
+
+	sa->iv_len = encr->iv_len;
+	sa->icv_len = encr->aead ? encr->icv_len : integ_info(p->integ)->icv_len;
+	sa->pad_to = p->proto == SA_AH ? 1 : RTE_MAX(encr->block_len, 4);
+	sa->tail_len = p->proto == SA_AH ? 0 : sa->icv_len;
+	if (p->mode == SA_TUNNEL)
+		sa->l3_len = p->local.family == IP_V6 ? IP6_LEN : IP4_LEN;
+	sa->esp_off = (uint8_t)(sa->l3_len + (p->udp_encap ? UDP_LEN : 0));
+	sa->hdr_len = (uint8_t)(sa->esp_off +
+				(p->proto == SA_AH ? ah_len(sa, p) : ESP_HDR_LEN + sa->iv_len));
+}
+
+static uint32_t flags_of(const struct sa_params *p)
+{
+	uint32_t flags = 0;
+
+	if (p->esn)
+		flags |= SA_F_ESN;
+	if (p->copy_dscp)
+		flags |= SA_F_COPY_DSCP;
+	if (p->copy_flow)
+		flags |= SA_F_COPY_FLOW;
+	/* RFC 3948 section 3.1.2: the checksum was made with the addresses before the NAT */
+	if (p->mode == SA_TRANSPORT && p->udp_encap)
+		flags |= SA_F_FIX_SUM;
+	return flags;
 }
 
 static void constants_init(struct sa *sa, const struct sa_params *p)
 {
-	const struct encr_info *encr = encr_info(p->encr);
-
 	sa->spi = p->spi;
 	sa->slot = p->ref.slot;
 	sa->owner = p->ref.owner;
@@ -123,19 +202,21 @@ static void constants_init(struct sa *sa, const struct sa_params *p)
 	sa->sel = p->sel;
 	sa->local = p->local;
 	sa->remote = p->remote;
-	sa->local_v4 = ip_addr_to_v4(&p->local);
-	sa->remote_v4 = ip_addr_to_v4(&p->remote);
+	if (p->local.family == IP_V4) {
+		sa->local_v4 = ip_addr_to_v4(&p->local);
+		sa->remote_v4 = ip_addr_to_v4(&p->remote);
+	}
 	sa->local_port = p->local_port;
 	sa->remote_port = p->remote_port;
-	sa->iv_len = encr->iv_len;
-	sa->icv_len = encr->aead ? encr->icv_len : integ_info(p->integ)->icv_len;
-	sa->pad_to = RTE_MAX(encr->block_len, 4);
-	sa->l3_len = 20;
-	sa->esp_off = (uint8_t)(sa->l3_len + (p->udp_encap ? 8 : 0));
-	sa->hdr_len = (uint8_t)(sa->esp_off + 8 + sa->iv_len);
+	sa->path = (uint8_t)path_of(p);
+	sa->wrap = (uint8_t)((p->udp_encap ? WRAP_UDP : 0) | (p->proto == SA_AH ? WRAP_AH : 0) |
+			     (p->local.family == IP_V6 ? WRAP_IP6 : 0));
+	if (p->mode == SA_TUNNEL)
+		sa->next = p->sel.local.lo.family == IP_V6 ? NEXT_IPV6 : NEXT_IPV4;
 	sa->df = (uint8_t)p->df;
 	sa->dscp_ecn = (uint8_t)(p->dscp << 2);
-	sa->flags = (p->udp_encap ? SA_F_UDP : 0) | (p->copy_dscp ? SA_F_COPY_DSCP : 0);
+	sa->flags = flags_of(p);
+	lengths_init(sa, p);
 }
 
 struct sa *sa_build(IMB_MGR *mb, const struct sa_params *p, int socket)
@@ -159,8 +240,7 @@ struct sa *sa_build(IMB_MGR *mb, const struct sa_params *p, int socket)
 		goto fail;
 	if (p->dir == SA_IN) {
 		err = window_init(sa, p);
-		if (!err)
-			err = sel4_init(sa, &p->sel);
+		selectors_init(sa, &p->sel);
 	} else {
 		header_init(sa, p);
 		if (sa->crypto >= SA_CHAIN &&
@@ -205,16 +285,20 @@ void sa_limits(struct lcore *lc, struct sa *sa)
 	bool hard_seq = sa->seq >= sa->hard_seq;
 
 	if (!(sa->flags & SA_F_SOFT) && (soft_bytes || soft_packets || sa->seq >= sa->soft_seq)) {
-		event_raise(lc, sa, EVT_SA_SOFT, soft_bytes ? LIMIT_BYTES : soft_packets ? LIMIT_PACKETS
-											  : LIMIT_SEQUENCE);
+		event_raise(lc, sa, EVT_SA_SOFT,
+			    soft_bytes     ? LIMIT_BYTES
+			    : soft_packets ? LIMIT_PACKETS
+					   : LIMIT_SEQUENCE);
 		sa->flags |= SA_F_SOFT;
 		sa->packets_check = sa->hard_packets;
 		sa->bytes_check = sa->hard_bytes;
 		sa->seq_check = sa->hard_seq;
 	}
 	if (!(sa->flags & SA_F_DEAD) && (hard_bytes || hard_packets || hard_seq)) {
-		event_raise(lc, sa, EVT_SA_HARD, hard_bytes ? LIMIT_BYTES : hard_packets ? LIMIT_PACKETS
-											  : LIMIT_SEQUENCE);
+		event_raise(lc, sa, EVT_SA_HARD,
+			    hard_bytes     ? LIMIT_BYTES
+			    : hard_packets ? LIMIT_PACKETS
+					   : LIMIT_SEQUENCE);
 		sa->flags |= SA_F_DEAD | (hard_seq ? SA_F_SEQ_END : 0);
 	}
 }

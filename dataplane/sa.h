@@ -15,8 +15,7 @@
 
 #include "sa_params.h"
 
-#define SA_HDR_MAX	  80  /* outer IPv6 or IPv4 header + UDP + ESP + IV */
-#define SA_HDR_ROOM	  128 /* the template lies at the end of this much */
+#define SA_HDR_ROOM	  128 /* the header template lies at the end of this much */
 #define SA_REPLAY_DEFAULT 1024
 #define SA_REPLAY_MIN	  64
 #define SA_REPLAY_MAX	  4096
@@ -27,12 +26,13 @@ struct lcore;
 
 /* Bit flags chosen at build time, or set by the lcore. */
 enum sa_flags {
-	SA_F_UDP = 1 << 0,
-	SA_F_ESN = 1 << 1,
+	SA_F_ESN = 1 << 0,
+	SA_F_COPY_FLOW = 1 << 1,
 	SA_F_DEAD = 1 << 2,    /* lcore: rw; a hard limit was reached */
 	SA_F_SOFT = 1 << 3,    /* lcore: rw; the soft event was raised */
 	SA_F_COPY_DSCP = 1 << 4,
 	SA_F_SEQ_END = 1 << 5, /* lcore: rw; dead because the sequence numbers are used up */
+	SA_F_FIX_SUM = 1 << 6, /* IN: a NAT may have changed addresses that a checksum covers */
 };
 
 /* How the lcore processes packets of this SA: chosen once, when the SA is built. */
@@ -40,8 +40,25 @@ enum sa_crypto {
 	SA_GCM_128, /* one direct call a packet */
 	SA_GCM_192,
 	SA_GCM_256,
+	SA_GMAC_128, /* likewise; nothing is encrypted */
+	SA_GMAC_192,
+	SA_GMAC_256,
 	SA_CHAIN,   /* cipher and HMAC as jobs over the whole burst; from here on: chained */
 	SA_CHAIN_ALONE, /* likewise, one job at a time (3DES, see crypto.c) */
+};
+
+/* The way through the stages: the most frequent case apart, all others by what they have in common. */
+enum sa_path {
+	SA_PATH_ESP4,	   /* ESP tunnel, IPv4 in IPv4 */
+	SA_PATH_TUNNEL,	   /* any other tunnel: families mixed, AH */
+	SA_PATH_TRANSPORT, /* ESP or AH behind the packet's own IP header */
+};
+
+/* What is around the payload on the wire: the packet's must be the SA's. */
+enum sa_wrap {
+	WRAP_UDP = 1 << 0, /* RFC 3948 */
+	WRAP_IP6 = 1 << 1, /* outer IPv6 */
+	WRAP_AH = 1 << 2,
 };
 
 /* An IPv4 selector as the inbound check wants it; addresses in host order. */
@@ -50,6 +67,12 @@ struct sa_sel4 {
 	uint32_t remote_lo, remote_hi;
 	uint16_t local_port, remote_port; /* 0 = any */
 	uint8_t proto;			  /* 0 = any */
+};
+
+/* The addresses of an IPv6 selector; ports and protocol are those of sel4. */
+struct sa_sel6 {
+	uint8_t local_lo[16], local_hi[16];
+	uint8_t remote_lo[16], remote_hi[16];
 };
 
 /* Keys of a cipher and HMAC transform. */
@@ -71,16 +94,21 @@ struct sa {
 	uint8_t crypto;	      /* enum sa_crypto */
 	uint8_t iv_len, icv_len;
 	uint8_t pad_to;	      /* ciphertext multiple, bytes: 4, 8 or 16 */
-	uint8_t hdr_len;      /* outer IP, UDP, ESP header, IV */
-	uint8_t esp_off;      /* from the outer IP header to the ESP header */
-	uint8_t l3_len;	      /* of the outer IP header */
+	uint8_t hdr_len;      /* what is put in front of the payload: outer IP (tunnel), UDP, ESP
+			       * header and IV, or AH */
+	uint8_t esp_off;      /* from there to the ESP or AH header */
+	uint8_t l3_len;	      /* of the outer IP header; transport: 0 */
 	uint8_t df;	      /* enum df_policy */
 	uint8_t dscp_ecn;     /* OUT: outer DSCP when it is not copied, in the place of a TOS byte */
 	uint16_t outer_mtu;   /* refined by control when the route changes; 0 = port's */
 	uint32_t hdr_sum;     /* OUT: checksum of the template's constant 16-bit words, unfolded */
 	uint32_t remote_v4, local_v4; /* outer addresses, host order */
-	uint32_t window_mask; /* IN: words of the replay ring, less one */
-	uint32_t window_bits; /* IN: packets that the window covers */
+	uint16_t window_mask; /* IN: words of the replay ring, less one */
+	uint16_t window_bits; /* IN: packets that the window covers */
+	uint8_t path;	      /* enum sa_path */
+	uint8_t wrap;	      /* enum sa_wrap */
+	uint8_t next;	      /* tunnel: next header of an inner packet, NEXT_IPV4 or NEXT_IPV6 */
+	uint8_t tail_len;     /* of the ICV behind the ciphertext: 0 with AH */
 	struct sa_sel4 sel4;  /* IN: what the inner packet must match */
 
 	/* --- lcore: rw, control: ro (statistics, without a lock) --- */
@@ -98,8 +126,10 @@ struct sa {
 		alignas(64) uint64_t window[SA_REPLAY_WORDS];
 	};
 
+	struct sa_sel6 sel6; /* IN: likewise for inner IPv6 */
+
 	/* --- cold --- */
-	uint64_t replay_drops, icv_drops, other_drops; /* lcore: rw */
+	uint64_t late_drops, dup_drops, icv_drops, other_drops; /* lcore: rw */
 	uint64_t soft_bytes, hard_bytes, soft_packets, hard_packets; /* UINT64_MAX = none */
 	uint64_t soft_seq, hard_seq; /* OUT */
 	uint32_t slot;
@@ -122,6 +152,7 @@ struct sa {
 };
 _Static_assert(offsetof(struct sa, flags) == 64, "the constants fill one line");
 _Static_assert(offsetof(struct sa, hdr) == 128, "the counters fill one line");
+_Static_assert(offsetof(struct sa, sel6) % 64 == 0, "one line");
 
 /* Builds a runtime SA in NUMA-local, wiped-on-free memory; socket: NUMA node or SOCKET_ID_ANY.
  * NULL with errno set: ENOTSUP (no such transform), ENOMEM, EINVAL. */

@@ -51,6 +51,10 @@ enum { IP6F_NEXT = 0, IP6F_FRAG = 2, IP6F_ID = 4, IP6F_LEN = 8 };
 /* Offsets in a UDP header, RFC 768. */
 enum { UDP_SPORT = 0, UDP_DPORT = 2, UDP_LENGTH = 4, UDP_SUM = 6, UDP_LEN = 8 };
 
+/* Offsets in ESP and AH, RFC 4303 section 2 and RFC 4302 section 2. */
+enum { ESP_SPI = 0, ESP_SEQ = 4, ESP_HDR_LEN = 8 };
+enum { AH_NEXT = 0, AH_PAYLOAD = 1, AH_SPI = 4, AH_SEQ = 8, AH_LEN = 12, AH_ICV = 12 };
+
 /* Offsets in an ICMP header, RFC 792. */
 enum { ICMP_TYPE = 0, ICMP_CODE = 1, ICMP_SUM = 2, ICMP_MTU = 6, ICMP_LEN = 8 };
 

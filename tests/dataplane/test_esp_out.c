@@ -80,7 +80,7 @@ Test(esp_out, inner_malformed, .init = setup, .fini = teardown)
 	refuse(pkt, inner_malformed);
 	pkt = packet((struct inner_spec){ 0 });
 	rte_pktmbuf_mtod(pkt, uint8_t *)[0] = 0x60;
-	refuse(pkt, ip6_unsupported);
+	refuse(pkt, inner_malformed);
 	cr_assert_eq(env.lc->sa_out[SLOT].sa->seq, 0, "a refused packet used up a number");
 }
 
