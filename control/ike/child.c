@@ -66,6 +66,19 @@ bool child_wants(const struct child *child)
 	       (child->wanted || child->cfg.start == START_IMMEDIATE);
 }
 
+/* Where the peer does not know which of the parallel pairs a new one replaces, both sides may have
+ * renewed the same: one that another of its number outlives just ends. */
+static bool child_outlived(const struct child *child, const struct pair *p)
+{
+	const struct pair *o;
+
+	TAILQ_FOREACH(o, &child->pairs, link)
+		if (o != p && !o->dead && o->state == PAIR_LIVE && o->idx == p->idx &&
+		    o->expires_us > p->expires_us)
+			return true;
+	return false;
+}
+
 /* A pair that is due and whose successor nobody negotiates yet, or NULL. */
 static struct pair *child_due(struct child *child)
 {
@@ -73,7 +86,7 @@ static struct pair *child_due(struct child *child)
 
 	TAILQ_FOREACH(p, &child->pairs, link) {
 		bool taken = false;
-		if (p->dead || p->state != PAIR_LIVE || !p->rekey_due)
+		if (p->dead || p->state != PAIR_LIVE || !p->rekey_due || child_outlived(child, p))
 			continue;
 		TAILQ_FOREACH(o, &child->pairs, link)
 			taken |= !o->dead && o->state == PAIR_NEW && o->idx == p->idx;

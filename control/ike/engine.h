@@ -444,6 +444,8 @@ void sa_heard(struct isakmp_sa *sa, const struct ike_path *path); /* an authenti
 void sa_shorten(struct isakmp_sa *sa, uint32_t life_s, uint64_t bytes);
 /* len more bytes under its keys, sent or received: its volume may be used up. */
 void sa_count(struct isakmp_sa *sa, size_t len);
+/* Something authenticated came from there: a peer behind a NAT is followed. */
+void sa_moved(struct isakmp_sa *sa, const struct ip_addr *remote, uint16_t port);
 bool sa_msgid_used(const struct isakmp_sa *sa, uint32_t msgid);
 int sa_msgid_use(struct isakmp_sa *sa, uint32_t msgid);
 uint32_t sa_msgid_new(struct isakmp_sa *sa); /* 0 on failure */

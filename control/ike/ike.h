@@ -166,6 +166,10 @@ void ike_sa_installed(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir
 void ike_sa_limit(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir, bool hard);
 /* A packet wants this policy's SA. */
 void ike_acquire(struct ike *ike, uint32_t policy);
+/* Authenticated ESP of this pair, not a replay, came from another address or port than the one that
+ * we send to: the peer's NAT has changed its mapping. Only pairs in UDP follow it. */
+void ike_peer_moved(struct ike *ike, const struct sa_ref *ref, const struct ip_addr *remote,
+		    uint16_t port);
 /* ESP with an unknown SPI came from this address. */
 void ike_bad_spi(struct ike *ike, const struct ip_addr *remote, uint32_t spi);
 
@@ -206,6 +210,7 @@ struct ike_child_info {
 	bool udp_encap;
 	struct sa_ref ref;
 	uint32_t spi_out;
+	unsigned pair; /* number among the parallel ones */
 	struct esp_transform t;
 	enum sa_mode mode;
 	struct selector sel;

@@ -405,21 +405,36 @@ static void sa_keepalive(void *arg)
 	timer_set(&ike->timers, &sa->keepalive, ike_now(ike) + KEEPALIVE_US);
 }
 
-void sa_heard(struct isakmp_sa *sa, const struct ike_path *path)
+static bool same_end(const struct ike_path *a, const struct ip_addr *remote, uint16_t port)
+{
+	return ip_addr_equal(&a->remote, remote) && a->remote_port == port;
+}
+
+/* Only who sits behind a NAT changes its address unasked (RFC 3947 section 7): with anybody else
+ * a packet whose source was forged on the way would take the traffic elsewhere. */
+void sa_moved(struct isakmp_sa *sa, const struct ip_addr *remote, uint16_t port)
 {
 	struct ike_path old = sa->path;
 	char addr[ADDR_STR_LEN];
 
-	sa->last_rx_us = ike_now(sa->ike);
-	sa->dpd_tries = 0;
-	if (ip_addr_equal(&old.remote, &path->remote) && old.remote_port == path->remote_port &&
-	    old.local_port == path->local_port && ip_addr_equal(&old.local, &path->local))
+	if (!sa->nat_remote || same_end(&old, remote, port))
 		return;
-	sa->path = *path;
+	sa->path.remote = *remote;
+	sa->path.remote_port = port;
 	ike_note(sa->ike, sa->peer, sa, "the peer is now at %s, UDP port %u",
-		 ip_addr_str(&path->remote, addr, sizeof(addr)), path->remote_port);
+		 ip_addr_str(remote, addr, sizeof(addr)), port);
 	if (sa->state == IKE_SA_ESTABLISHED)
 		peer_moved(sa->peer, &old);
+}
+
+void sa_heard(struct isakmp_sa *sa, const struct ike_path *path)
+{
+	sa->last_rx_us = ike_now(sa->ike);
+	sa->dpd_tries = 0;
+	if (sa->state == IKE_SA_CONNECTING)
+		sa->path = *path; /* Main Mode floats to port 4500 */
+	else if (path->local_port == sa->path.local_port)
+		sa_moved(sa, &path->remote, path->remote_port);
 }
 
 /* RFC 3706: asks only when nothing was heard, and with the same number until it is answered. */

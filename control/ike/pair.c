@@ -203,6 +203,18 @@ void ike_sa_installed(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir
 	engine_reap(ike);
 }
 
+void ike_peer_moved(struct ike *ike, const struct sa_ref *ref, const struct ip_addr *remote,
+		    uint16_t port)
+{
+	struct pair *pair = pair_find(ike, ref->spi);
+	struct isakmp_sa *sa = pair && pair->udp_encap ? peer_sa(pair->child->peer) : NULL;
+
+	/* its ESP and its IKE share a port, so the ISAKMP SA moves, and takes the pairs along */
+	if (sa && sa->encap && pair->state != PAIR_NEW)
+		sa_moved(sa, remote, port);
+	engine_reap(ike);
+}
+
 /* ----------------------------------------------------------------------- replacement -------- */
 
 /* Where new keys are made many times a second, those of seconds ago need not be kept, and the data plane
@@ -383,12 +395,26 @@ static void pair_send_instead(const struct pair *gone)
 	}
 }
 
+/* Does what it is to replace send to where the peer is no more? */
+static bool pair_astray(const struct pair *pair)
+{
+	const struct pair *o;
+
+	TAILQ_FOREACH(o, &pair->child->pairs, link)
+		if (o != pair && !o->dead && o->state == PAIR_LIVE && o->idx == pair->idx &&
+		    (!ip_addr_equal(&o->path.remote, &pair->path.remote) ||
+		     o->path.remote_port != pair->path.remote_port))
+			return true;
+	return false;
+}
+
 void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 {
 	struct ike *ike = pair->ike;
 	struct child *child = pair->child;
 	char t[TRANSFORM_STR_LEN];
 	struct pair *was = NULL;
+	bool astray = pair_astray(pair);
 
 	child->quick_us = ike_now(ike) - pair->created_us;
 	timing_add(&ike->totals.phase2, child->quick_us);
@@ -406,7 +432,7 @@ void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 	}
 	/* The responder can take packets under the new keys once it has handled message 3, which may be
 	 * slower than our next packet, or be lost: until then the old keys do. */
-	if (was && pair->initiator)
+	if (was && pair->initiator && !astray)
 		timer_set(&ike->timers, &pair->send, ike_now(ike) + pair_send_on_us(pair));
 	else if (!pair_send_now(pair))
 		return;

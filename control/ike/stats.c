@@ -63,6 +63,7 @@ static struct ike_child_info pair_info(const struct pair *pair, uint64_t now)
 		.udp_encap = pair->udp_encap,
 		.ref = pair->ref,
 		.spi_out = pair->spi_out,
+		.pair = pair->idx,
 		.t = pair->t,
 		.mode = pair->child->cfg.mode,
 		.sel = pair->sel,

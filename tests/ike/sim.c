@@ -107,7 +107,7 @@ void sim_ev_free(struct sim_ev *e)
 
 void sim_node_configure(struct sim_node *n)
 {
-	for (unsigned i = 0; i < n->sim->cfg.nodes; i++)
+	for (unsigned i = 0; i < n->n_peers; i++)
 		if (n->peers[i].name[0] && ike_peer_set(n->ike, &n->peers[i]) != 0)
 			sim_violated(n->sim, "node %u refuses its configuration", n->idx);
 }
@@ -129,10 +129,11 @@ void sim_node_halt(struct sim_node *n)
 	ike_free(n->ike);
 	n->ike = NULL;
 	n->epoch++;
-	for (unsigned i = 0; i < SIM_MAX_SAS; i++)
-		if (n->sas[i].used)
+	n->timer_at = UINT64_MAX;
+	for (unsigned i = 0; i < SINK_BUCKETS; i++)
+		if (!LIST_EMPTY(&n->sas[i]))
 			sim_violated(n->sim, "node %u leaves SPI %08x behind", n->idx,
-				     n->sas[i].p.spi);
+				     LIST_FIRST(&n->sas[i])->p.spi);
 	if (n->n_reserved)
 		sim_violated(n->sim, "node %u leaves %u reservations behind", n->idx,
 			     n->n_reserved);
@@ -145,40 +146,18 @@ void sim_restart(struct sim *s, unsigned node)
 	sim_say(s, "node %u RESTARTS", node);
 	s->totals.restarts++;
 	sim_node_halt(n);
-	memset(n->was_up, 0, sizeof(n->was_up));
+	for (unsigned i = 0; i < n->n_peers * POLICIES_PER_PEER; i++)
+		n->policies[i].was_up = false;
 	sim_node_boot(n);
 	sim_node_configure(n);
 }
 
-void sim_rebind(struct sim *s, unsigned node)
-{
-	s->nodes[node].nat_base += 1000;
-}
-
-static void chaos(struct sim *s)
-{
-	unsigned node = (unsigned)sim_below(s, s->cfg.nodes);
-
-	if ((s->faults & SIM_RESTART) && sim_below(s, 100) < 12)
-		sim_restart(s, node);
-	if (!(s->faults & SIM_REKEY))
-		return;
-	for (unsigned i = 0; i < s->cfg.nodes; i++) {
-		for (unsigned k = 0; k < s->cfg.nodes; k++) {
-			struct ike_peer_cfg *p = &s->nodes[i].peers[k];
-			char name[2 * IKE_NAME_LEN + 2];
-			if (!p->name[0] || sim_below(s, 100) >= 40)
-				continue;
-			if (sim_below(s, 100) < 25)
-				snprintf(name, sizeof(name), "%s", p->name);
-			else
-				snprintf(name, sizeof(name), "%s/%s", p->name, p->children[0].name);
-			ike_rekey(s->nodes[i].ike, name);
-		}
-	}
-}
-
 /* ---------------------------------------------------------------------------- running ------- */
+
+static uint64_t traffic_us(const struct sim *s)
+{
+	return s->cfg.traffic_us ? s->cfg.traffic_us : 250000;
+}
 
 static void dispatch(struct sim *s, struct sim_ev *e)
 {
@@ -210,7 +189,7 @@ static void dispatch(struct sim *s, struct sim_ev *e)
 		if (s->stopped || (s->cfg.faults & SIM_IDLE))
 			break;
 		sim_traffic(n);
-		sim_ev_new(s, EV_TRAFFIC, e->node, 250000 + sim_below(s, 250000));
+		sim_ev_new(s, EV_TRAFFIC, e->node, traffic_us(s) + sim_below(s, traffic_us(s)));
 		break;
 	case EV_FLOW:
 		if (e->epoch == n->epoch && !s->stopped)
@@ -219,37 +198,56 @@ static void dispatch(struct sim *s, struct sim_ev *e)
 	case EV_CHAOS:
 		if (s->stopped)
 			break;
-		chaos(s);
+		sim_chaos(s);
 		sim_ev_new(s, EV_CHAOS, 0, sim_below(s, 40 * SEC));
 		break;
+	case EV_TIMER:
+		if (e->at != n->timer_at)
+			break; /* another one came earlier */
+		n->timer_at = UINT64_MAX;
+		ike_run_timers(n->ike);
+		break;
 	}
+}
+
+/* Sees to it that the node's engine runs when it wants to next. */
+static void rearm(struct sim_node *n)
+{
+	struct sim *s = n->sim;
+	uint64_t at = ike_next_timer(n->ike);
+
+	if (at == UINT64_MAX)
+		return;
+	at = at > n->ahead_us ? at - n->ahead_us : 0;
+	if (at < s->now)
+		at = s->now;
+	if (at >= n->timer_at)
+		return;
+	n->timer_at = at;
+	sim_ev_new(s, EV_TIMER, n->idx, at - s->now);
+}
+
+static void rearm_all(struct sim *s)
+{
+	for (unsigned i = 0; i < s->cfg.nodes; i++)
+		rearm(&s->nodes[i]);
 }
 
 void sim_run(struct sim *s, uint64_t us)
 {
 	uint64_t end = s->now + us;
 
-	while (!s->error[0]) {
-		uint64_t next = s->n ? s->heap[0]->at : UINT64_MAX;
-		struct sim_node *due = NULL;
-		for (unsigned i = 0; i < s->cfg.nodes; i++) {
-			uint64_t t = ike_next_timer(s->nodes[i].ike);
-			if (t < next) {
-				next = t;
-				due = &s->nodes[i];
-			}
-		}
-		if (next > end)
-			break;
-		if (next > s->now)
-			s->now = next;
-		if (due) {
-			ike_run_timers(due->ike);
-		} else {
-			struct sim_ev *e = sim_ev_pop(s);
-			dispatch(s, e);
-			sim_ev_free(e);
-		}
+	rearm_all(s); /* a test may have spoken to an engine */
+	while (!s->error[0] && s->n && s->heap[0]->at <= end) {
+		struct sim_ev *e = sim_ev_pop(s);
+		if (e->at > s->now)
+			s->now = e->at;
+		dispatch(s, e);
+		if (e->type == EV_CHAOS || e->type == EV_FLOW) /* of several nodes */
+			rearm_all(s);
+		else
+			rearm(&s->nodes[e->node]);
+		sim_ev_free(e);
 	}
 	if (s->now < end)
 		s->now = end;

@@ -13,8 +13,9 @@
 
 #include "ike.h"
 
-#define SIM_MAX_NODES 4
-#define SIM_MAX_SAS   256
+#define SIM_MAX_NODES 1024
+#define SIM_SECRETS   4
+#define SIM_WORKERS   4 /* lcores of a node */
 #define SIM_ERR_LEN   400
 #define SIM_EPOCH     1800000000 /* seconds: what a node's calendar says at virtual time 0 */
 
@@ -25,12 +26,27 @@ enum sim_faults {
 	SIM_NAT = 8,     /* every node but the hub sits behind a NAT */
 	SIM_REKEY = 16,  /* an operator rekeys at random, often on both sides at once */
 	SIM_IDLE = 32,   /* no traffic: nothing but IKE itself can notice what went wrong */
+	SIM_REBIND = 64, /* with SIM_NAT: NATs forget, and take other ports or addresses */
+	SIM_CLOCK = 128, /* clocks jump ahead, calendars either way */
+	SIM_HUB_NAT = 256, /* the hub sits behind a NAT that maps its ports one to one */
+};
+
+/* Choose at random, for each connection or child. */
+enum sim_mix {
+	SIM_MIX_ESP = 1,   /* AH, ESN, ciphers with salts */
+	SIM_MIX_MODE = 2,  /* transport mode for the gateways themselves */
+	SIM_MIX_PAIRS = 4, /* up to four parallel SA pairs */
+	SIM_MIX_V6 = 8,    /* IPv6 inside */
+	SIM_V6 = 16,       /* and all of the outside */
+	SIM_STRANGERS = 32, /* nodes do not know each other for what they are */
 };
 
 struct sim_cfg {
 	uint64_t seed;
 	unsigned nodes;                      /* 2..SIM_MAX_NODES */
 	unsigned faults;                     /* enum sim_faults */
+	unsigned mix;                        /* enum sim_mix */
+	uint64_t traffic_us;                 /* between two packets of a policy, 0 = 250 ms */
 	unsigned loss, dup;                  /* percent */
 	uint64_t delay_min_us, delay_max_us; /* of a packet; the spread makes them overtake */
 	uint64_t job_max_us, install_max_us;
@@ -38,11 +54,11 @@ struct sim_cfg {
 	uint64_t rate;     /* bytes a second that flow all the time, each way under each policy; 0 =
 			      none */
 	bool verbose;
-	const char *psk[SIM_MAX_NODES]; /* NULL: "secret" */
+	const char *psk[SIM_SECRETS]; /* NULL: "secret" */
 };
 
 struct sim_totals {
-	uint64_t packets, delivered, unknown, messages, lost, restarts;
+	uint64_t packets, delivered, unknown, messages, lost, restarts, rebinds, jumps;
 	uint64_t rekeys1, rekeys2, negotiations1, negotiations2;
 	uint64_t volume_lost; /* bytes of the flow that found no SA to carry them */
 };
@@ -59,12 +75,15 @@ struct ike_peer_cfg *sim_peer_cfg(struct sim *sim, unsigned node, unsigned peer)
 void sim_start(struct sim *sim); /* hands all configurations to the engines */
 void sim_restart(struct sim *sim, unsigned node);
 void sim_rebind(struct sim *sim, unsigned node); /* its NAT forgets its ports and takes others */
+void sim_jump(struct sim *sim, unsigned node, uint64_t us); /* its clock, ahead */
 void sim_run(struct sim *sim, uint64_t us);      /* virtual time passes */
 uint64_t sim_now(const struct sim *sim);
 void sim_stop_flow(struct sim *sim); /* of cfg.rate: only single packets from then on */
 void sim_set_faults(struct sim *sim, unsigned faults);
 /* Both ends agree on everything and nothing is under way. */
 bool sim_quiet(struct sim *sim, char *why, size_t size);
+/* The same of one connection of the hub: among many peers somebody always renews something. */
+bool sim_quiet_with(struct sim *sim, unsigned node, char *why, size_t size);
 /* Current SA pairs of a node, in all. */
 unsigned sim_pairs(struct sim *sim, unsigned node);
 /* The first violated invariant, or NULL. */

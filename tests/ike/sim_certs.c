@@ -7,7 +7,9 @@
 #include "pki.h"
 
 static struct cert_store *trust;
-static struct cert_own *own[SIM_MAX_NODES];
+#define CERTS 4 /* of as many nodes */
+
+static struct cert_own *own[CERTS];
 
 static void must(bool ok, const char *why)
 {
@@ -44,7 +46,7 @@ static void make(void)
 	must(trust && cert_store_add_ca(trust, pki_write_cert("ca.pem", &ca, 1, false), why,
 					sizeof(why)) == 0,
 	     why);
-	for (unsigned i = 0; i < SIM_MAX_NODES; i++)
+	for (unsigned i = 0; i < CERTS; i++)
 		make_node(i, ca, key);
 	X509_free(ca);
 	EVP_PKEY_free(key);
@@ -72,7 +74,7 @@ void sim_certs_use(struct sim *s, unsigned nodes)
 
 void sim_certs_free(void)
 {
-	for (unsigned i = 0; i < SIM_MAX_NODES; i++)
+	for (unsigned i = 0; i < CERTS; i++)
 		cert_own_free(own[i]);
 	cert_store_free(trust);
 	trust = NULL;

@@ -4,12 +4,16 @@
 
 #include "sim_internal.h"
 
+#define LISTED 256 /* pairs of one connection */
+
 struct listing {
 	struct {
 		uint32_t in, out;
-	} v[SIM_MAX_SAS];
+		unsigned idx;
+		char child[IKE_NAME_LEN];
+	} v[LISTED];
 	unsigned n, negotiating, old;
-	const char *peer;
+	const char *peer; /* only with this one; NULL: all, and none in v */
 };
 
 static void list_pair(void *ctx, const struct ike_child_info *i)
@@ -20,10 +24,15 @@ static void list_pair(void *ctx, const struct ike_child_info *i)
 		return;
 	l->negotiating += !i->established;
 	l->old += i->established && !i->current;
-	if (i->current && l->n < SIM_MAX_SAS) {
+	if (!i->current)
+		return;
+	if (l->peer && l->n < LISTED) {
 		l->v[l->n].in = i->ref.spi;
-		l->v[l->n++].out = i->spi_out;
+		l->v[l->n].out = i->spi_out;
+		l->v[l->n].idx = i->pair;
+		snprintf(l->v[l->n].child, sizeof(l->v[l->n].child), "%s", i->child);
 	}
+	l->n++;
 }
 
 static void list_sa(void *ctx, const struct ike_sa_info *i)
@@ -33,10 +42,57 @@ static void list_sa(void *ctx, const struct ike_sa_info *i)
 	l->negotiating += i->state != IKE_SA_ESTABLISHED;
 }
 
+/* Of every child that is to be up each parallel pair is there, and once. */
+static bool complete(const struct listing *l, const struct ike_peer_cfg *cfg, bool strangers,
+		     char *why, size_t size)
+{
+	for (unsigned c = 0; c < cfg->n_children; c++) {
+		const struct ike_child_cfg *child = &cfg->children[c];
+		unsigned want = child->pairs ? child->pairs : 1, seen[IKE_MAX_PAIRS] = { 0 };
+		for (unsigned i = 0; i < l->n && i < LISTED; i++)
+			if (strcmp(l->v[i].child, child->name) == 0)
+				seen[l->v[i].idx]++;
+		for (unsigned i = 0; i < IKE_MAX_PAIRS; i++) {
+			bool missing = i < want && child->start == START_IMMEDIATE && !seen[i];
+			if (!missing && (seen[i] < 2 || strangers))
+				continue;
+			snprintf(why, size, "%s/%s has %u pairs of number %u", cfg->name,
+				 child->name, seen[i], i);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Each pair of one side is one of the other's, under the same keys. */
+static bool same_pairs(struct sim *s, unsigned a, const struct listing *la, unsigned b,
+		       const struct listing *lb, char *why, size_t size)
+{
+	for (unsigned i = 0; i < la->n && i < LISTED; i++) {
+		bool found = false;
+		for (unsigned k = 0; k < lb->n && k < LISTED; k++)
+			found |= la->v[i].in == lb->v[k].out && la->v[i].out == lb->v[k].in;
+		struct sink_sa *in = sim_sink_find(&s->nodes[a], la->v[i].in, SA_IN);
+		struct sink_sa *out = sim_sink_find(&s->nodes[b], la->v[i].out, SA_OUT);
+		if (!found || !in || !out) {
+			snprintf(why, size, "node %u has pair %08x/%08x, node %u does not", a,
+				 la->v[i].in, la->v[i].out, b);
+			return false;
+		}
+		if (memcmp(in->p.key, out->p.key, sizeof(in->p.key)) != 0 ||
+		    memcmp(in->p.auth, out->p.auth, sizeof(in->p.auth)) != 0) {
+			sim_violated(s, "keys of SPI %08x differ", la->v[i].in);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool agree(struct sim *s, unsigned a, unsigned b, char *why, size_t size)
 {
-	struct listing la = { .peer = s->nodes[a].peers[b].name };
-	struct listing lb = { .peer = s->nodes[b].peers[a].name };
+	const struct ike_peer_cfg *ca = sim_peer_cfg(s, a, b), *cb = sim_peer_cfg(s, b, a);
+	bool strangers = s->cfg.mix & SIM_STRANGERS;
+	struct listing la = { .peer = ca->name }, lb = { .peer = cb->name };
 
 	ike_child_foreach(s->nodes[a].ike, list_pair, &la);
 	ike_child_foreach(s->nodes[b].ike, list_pair, &lb);
@@ -49,33 +105,17 @@ static bool agree(struct sim *s, unsigned a, unsigned b, char *why, size_t size)
 		snprintf(why, size, "node %u has %u pairs with %u, which has %u", a, la.n, b, lb.n);
 		return false;
 	}
-	for (unsigned i = 0; i < la.n; i++) {
-		bool found = false;
-		for (unsigned k = 0; k < lb.n; k++)
-			found |= la.v[i].in == lb.v[k].out && la.v[i].out == lb.v[k].in;
-		struct sink_sa *in = sim_sink_find(&s->nodes[a], la.v[i].in, SA_IN);
-		struct sink_sa *out = sim_sink_find(&s->nodes[b], la.v[i].out, SA_OUT);
-		if (!found || !in || !out) {
-			snprintf(why, size, "node %u has pair %08x/%08x, node %u does not", a,
-				 la.v[i].in, la.v[i].out, b);
-			return false;
-		}
-		if (memcmp(in->p.key, out->p.key, sizeof(in->p.key)) != 0) {
-			sim_violated(s, "keys of SPI %08x differ", la.v[i].in);
-			return false;
-		}
-	}
-	return true;
+	return complete(&la, ca, strangers, why, size) && complete(&lb, cb, strangers, why, size) &&
+	       same_pairs(s, a, &la, b, &lb, why, size);
 }
 
 bool sim_quiet(struct sim *s, char *why, size_t size)
 {
-	if (s->totals.volume_lost && !(s->cfg.faults & ~SIM_IDLE))
+	if (s->totals.volume_lost && !(s->cfg.faults & ~(unsigned)(SIM_IDLE | SIM_HUB_NAT)))
 		sim_violated(s, "%llu bytes are lost over rekeys by volume",
 			     (unsigned long long)s->totals.volume_lost);
 	for (unsigned i = 0; i < s->cfg.nodes; i++) {
 		struct listing l = { 0 };
-		unsigned n = 0;
 		ike_sa_foreach(s->nodes[i].ike, list_sa, &l);
 		if (l.negotiating) {
 			snprintf(why, size, "node %u has %u ISAKMP SAs that are coming or going", i,
@@ -86,16 +126,26 @@ bool sim_quiet(struct sim *s, char *why, size_t size)
 			return false;
 		memset(&l, 0, sizeof(l));
 		ike_child_foreach(s->nodes[i].ike, list_pair, &l);
-		for (unsigned k = 0; k < SIM_MAX_SAS; k++)
-			n += s->nodes[i].sas[k].used;
-		if (n != 2 * l.n || s->nodes[i].n_reserved != l.n) {
+		if (s->nodes[i].n_sas != 2 * l.n || s->nodes[i].n_reserved != l.n) {
 			snprintf(why, size,
-				 "node %u: %u SAs installed and %u reserved for %u pairs", i, n,
-				 s->nodes[i].n_reserved, l.n);
+				 "node %u: %u SAs installed and %u reserved for %u pairs", i,
+				 s->nodes[i].n_sas, s->nodes[i].n_reserved, l.n);
 			return false;
 		}
 	}
 	return true;
+}
+
+bool sim_quiet_with(struct sim *s, unsigned node, char *why, size_t size)
+{
+	struct listing l = { 0 };
+
+	ike_sa_foreach(s->nodes[node].ike, list_sa, &l);
+	if (!l.negotiating)
+		return agree(s, 0, node, why, size);
+	snprintf(why, size, "node %u has %u ISAKMP SAs that are coming or going", node,
+		 l.negotiating);
+	return false;
 }
 
 unsigned sim_pairs(struct sim *s, unsigned node)
@@ -113,7 +163,7 @@ struct ike *sim_engine(struct sim *s, unsigned node)
 
 struct ike_peer_cfg *sim_peer_cfg(struct sim *s, unsigned node, unsigned peer)
 {
-	return &s->nodes[node].peers[peer];
+	return &s->nodes[node].peers[node == 0 ? peer : 0];
 }
 
 uint64_t sim_now(const struct sim *s)
@@ -162,7 +212,7 @@ const char *sim_last_error(struct sim *s, unsigned node, unsigned peer)
 {
 	static struct want_error w;
 
-	w.peer = s->nodes[node].peers[peer].name;
+	w.peer = sim_peer_cfg(s, node, peer)->name;
 	w.text[0] = '\0';
 	ike_peer_foreach(s->nodes[node].ike, copy_error, &w);
 	return w.text;

@@ -2,19 +2,36 @@
 #ifndef SHRIKE_TEST_SIM_INTERNAL_H
 #define SHRIKE_TEST_SIM_INTERNAL_H
 
+#include <sys/queue.h>
+
 #include "sim.h"
 
-#define SEC     1000000ull
-#define MSG_CAP 8192
+#define SEC               1000000ull
+#define MSG_CAP           8192
+#define POLICIES_PER_PEER 8
+#define SINK_BUCKETS      256
 
 struct sink_sa {
-	bool used, confirmed;
+	LIST_ENTRY(sink_sa) bucket;          /* by ref.spi */
+	TAILQ_ENTRY(sink_sa) sender;         /* SA_OUT: of its policy, the latest first */
+	struct sim_node *node;
+	bool confirmed;
 	bool flowing, soft, dead;  /* of the volume: sent through; limits reported */
 	uint64_t bytes, since;     /* carried, until then */
 	uint64_t packets, used_us; /* of traffic, and the last packet of either */
-	struct sim_node *node;
-	uint64_t order; /* when it was installed */
 	struct sa_params p;
+};
+
+TAILQ_HEAD(sink_list, sink_sa);
+
+struct sim_reservation {
+	LIST_ENTRY(sim_reservation) bucket;
+	struct sa_ref ref;
+};
+
+struct sim_policy {
+	struct sink_list senders;
+	bool was_up; /* traffic flowed in this epoch of everybody */
 };
 
 struct sim_node {
@@ -22,17 +39,20 @@ struct sim_node {
 	unsigned idx, epoch;
 	struct ike *ike;
 	uint64_t rng;
+	uint64_t timer_at;	      /* when EV_TIMER is due; older ones do not count */
+	uint64_t ahead_us;	      /* of its clock */
+	int64_t wall_off;	      /* seconds, of its calendar */
 	struct ip_addr addr, outside; /* outside: as others see it */
 	uint16_t nat_base;            /* what its NAT adds to its ports */
-	struct ike_peer_cfg peers[SIM_MAX_NODES];
-	struct sink_sa sas[SIM_MAX_SAS];
-	struct sa_ref reserved[SIM_MAX_SAS];
-	unsigned n_reserved;
-	uint32_t current[64]; /* by policy: the outbound SPI's slot + 1 in sas, 0 = none */
-	bool was_up[64];      /* by policy: traffic flowed in this epoch of everybody */
+	struct ike_peer_cfg *peers;   /* the hub: one for each node; others: the hub's alone */
+	unsigned n_peers;
+	LIST_HEAD(, sink_sa) sas[SINK_BUCKETS];
+	LIST_HEAD(, sim_reservation) reserved[SINK_BUCKETS];
+	unsigned n_sas, n_reserved, slots;
+	struct sim_policy *policies; /* n_peers * POLICIES_PER_PEER */
 };
 
-enum ev_type { EV_MSG, EV_ESP, EV_JOB, EV_INSTALLED, EV_TRAFFIC, EV_CHAOS, EV_FLOW };
+enum ev_type { EV_MSG, EV_ESP, EV_JOB, EV_INSTALLED, EV_TRAFFIC, EV_CHAOS, EV_TIMER, EV_FLOW };
 
 struct sim_ev {
 	uint64_t at, order;
@@ -45,6 +65,8 @@ struct sim_ev {
 	struct sa_ref ref;
 	enum sa_dir dir;
 	uint32_t spi;
+	enum sa_proto proto;
+	bool esn, udp;
 	uint8_t key[SA_KEY_MAX], auth[SA_AUTH_MAX];
 	bool clean; /* must arrive: nothing was wrong when it was sent */
 };
@@ -53,7 +75,7 @@ struct sim {
 	struct sim_cfg cfg;
 	uint64_t now, rng, order;
 	unsigned faults;
-	struct sim_node nodes[SIM_MAX_NODES];
+	struct sim_node *nodes;
 	struct sim_ev **heap;
 	size_t n, cap;
 	char error[SIM_ERR_LEN];
@@ -74,14 +96,20 @@ struct sim_ev *sim_ev_pop(struct sim *s);
 void sim_ev_free(struct sim_ev *e);
 void sim_node_configure(struct sim_node *n);
 void sim_node_halt(struct sim_node *n);
+/* sim_chaos.c: what goes wrong */
+void sim_chaos(struct sim *s);
 /* sim_outside.c: the interfaces that an engine sees */
 void sim_node_boot(struct sim_node *n);
 uint64_t sim_delay(struct sim *s);
 struct sim_node *sim_node_at(struct sim *s, const struct ip_addr *outside);
+bool sim_behind_nat(const struct sim_node *n);
+/* The path as the receiver sees it; false when the packet ends at a NAT, or nowhere. */
+bool sim_route(struct sim_node *from, const struct ike_path *path, struct sim_node **to,
+	       struct ike_path *seen);
 struct sink_sa *sim_sink_find(struct sim_node *n, uint32_t ref_spi, enum sa_dir dir);
-/* sim_volume.c */
+/* sim_volume.c: out has been put into service, or is about to go */
 void sim_flow_start(struct sink_sa *out);
-void sim_flow_stop(struct sink_sa *out);
+void sim_flow_end(struct sink_sa *out);
 void sim_flow_due(struct sim_node *n, const struct sim_ev *e);
 bool sim_op_stats(void *ctx, const struct sa_ref *ref, enum sa_dir dir, struct sa_stats *out);
 /* sim_traffic.c */

@@ -7,7 +7,9 @@
 
 static uint64_t op_now(void *ctx)
 {
-	return ((struct sim_node *)ctx)->sim->now;
+	struct sim_node *n = ctx;
+
+	return n->sim->now + n->ahead_us;
 }
 
 static int op_random(void *ctx, void *buf, size_t len)
@@ -33,14 +35,14 @@ struct sim_node *sim_node_at(struct sim *s, const struct ip_addr *outside)
 	return NULL;
 }
 
-static bool behind_nat(const struct sim_node *n)
+bool sim_behind_nat(const struct sim_node *n)
 {
 	return !ip_addr_equal(&n->addr, &n->outside);
 }
 
-/* The path as the receiver sees it; a NAT maps each source port to one of its own. */
-static bool route(struct sim_node *from, const struct ike_path *path, struct sim_node **to,
-		  struct ike_path *seen)
+/* A NAT maps each source port to one of its own. */
+bool sim_route(struct sim_node *from, const struct ike_path *path, struct sim_node **to,
+	       struct ike_path *seen)
 {
 	*to = sim_node_at(from->sim, &path->remote);
 	if (!*to)
@@ -49,15 +51,25 @@ static bool route(struct sim_node *from, const struct ike_path *path, struct sim
 				   .remote = from->outside,
 				   .local_port = path->remote_port,
 				   .remote_port = path->local_port };
-	if (behind_nat(from))
+	if (sim_behind_nat(from))
 		seen->remote_port = (uint16_t)(path->local_port + from->nat_base);
-	if (behind_nat(*to)) {
+	if (sim_behind_nat(*to)) {
 		uint16_t inside = (uint16_t)(path->remote_port - (*to)->nat_base);
 		if (inside != 500 && inside != 4500)
 			return false; /* nobody has opened that port from the inside */
 		seen->local_port = inside;
 	}
 	return true;
+}
+
+/* Whoever receives this does not know the sender for one of us (vendor.c). */
+static void estrange(uint8_t *msg, size_t len)
+{
+	static const uint8_t ours[] = { 0x49, 0xae, 0x10, 0x5a, 0xd6, 0xab, 0x9f, 0xb0 };
+
+	for (size_t i = 0; i + sizeof(ours) <= len; i++)
+		if (memcmp(msg + i, ours, sizeof(ours)) == 0)
+			msg[i] ^= 0xff;
 }
 
 static void op_send(void *ctx, const struct ike_path *path, const uint8_t *msg, size_t len)
@@ -73,9 +85,11 @@ static void op_send(void *ctx, const struct ike_path *path, const uint8_t *msg, 
 		return;
 	}
 	memcpy(copy, msg, len);
+	if (s->cfg.mix & SIM_STRANGERS)
+		estrange(copy, len);
 	if (s->tap && !s->tap(s->tap_ctx, from->idx, &out, copy, &len))
 		return;
-	if (!route(from, &out, &to, &seen))
+	if (!sim_route(from, &out, &to, &seen))
 		return;
 	unsigned copies = 1;
 	if ((s->faults & SIM_LOSS) && sim_below(s, 100) < s->cfg.loss)
@@ -108,7 +122,7 @@ static int64_t op_wall(void *ctx)
 {
 	struct sim_node *n = ctx;
 
-	return SIM_EPOCH + (int64_t)(n->sim->now / SEC);
+	return SIM_EPOCH + (int64_t)(n->sim->now / SEC) + n->wall_off;
 }
 
 static void op_job(void *ctx, struct ike_job *job)
@@ -120,92 +134,105 @@ static void op_job(void *ctx, struct ike_job *job)
 	e->job = job;
 }
 
+static unsigned bucket_of(uint32_t spi)
+{
+	return (spi * 2654435761u >> 16) % SINK_BUCKETS;
+}
+
+static struct sim_reservation *reservation(struct sim_node *n, uint32_t spi)
+{
+	struct sim_reservation *r;
+
+	LIST_FOREACH(r, &n->reserved[bucket_of(spi)], bucket)
+		if (r->ref.spi == spi)
+			return r;
+	return NULL;
+}
+
 static int op_reserve(void *ctx, uint32_t policy, unsigned pair, struct sa_ref *out)
 {
 	struct sim_node *n = ctx;
+	struct sim_reservation *r;
+	uint32_t spi;
 
 	(void)policy;
-	(void)pair;
-	if (n->n_reserved == SIM_MAX_SAS) {
+	if (n->n_reserved == 512 * n->n_peers) {
 		sim_violated(n->sim, "node %u runs out of SA slots", n->idx);
 		return -1;
 	}
-	*out = (struct sa_ref){ .spi = (uint32_t)sim_random(&n->rng) | 0x1000,
-				.slot = n->n_reserved };
-	n->reserved[n->n_reserved++] = *out;
+	do
+		spi = (uint32_t)sim_random(&n->rng) | 0x1000;
+	while (reservation(n, spi));
+	r = calloc(1, sizeof(*r));
+	r->ref = (struct sa_ref){ .spi = spi, .slot = n->slots++,
+				  .owner = (uint16_t)(pair % SIM_WORKERS) };
+	LIST_INSERT_HEAD(&n->reserved[bucket_of(spi)], r, bucket);
+	n->n_reserved++;
+	*out = r->ref;
 	return 0;
 }
 
 struct sink_sa *sim_sink_find(struct sim_node *n, uint32_t ref_spi, enum sa_dir dir)
 {
-	for (unsigned i = 0; i < SIM_MAX_SAS; i++)
-		if (n->sas[i].used && n->sas[i].p.ref.spi == ref_spi && n->sas[i].p.dir == dir)
-			return &n->sas[i];
+	struct sink_sa *sa;
+
+	LIST_FOREACH(sa, &n->sas[bucket_of(ref_spi)], bucket)
+		if (sa->p.ref.spi == ref_spi && sa->p.dir == dir)
+			return sa;
 	return NULL;
 }
 
 static void op_release(void *ctx, const struct sa_ref *ref)
 {
 	struct sim_node *n = ctx;
+	struct sim_reservation *r = reservation(n, ref->spi);
 
 	if (sim_sink_find(n, ref->spi, SA_IN) || sim_sink_find(n, ref->spi, SA_OUT))
 		sim_violated(n->sim, "node %u releases SPI %08x while it is installed", n->idx,
 			     ref->spi);
-	for (unsigned i = 0; i < n->n_reserved; i++)
-		if (n->reserved[i].spi == ref->spi) {
-			n->reserved[i] = n->reserved[--n->n_reserved];
-			return;
-		}
-	sim_violated(n->sim, "node %u releases SPI %08x, which is not reserved", n->idx, ref->spi);
+	if (!r) {
+		sim_violated(n->sim, "node %u releases SPI %08x, which is not reserved", n->idx,
+			     ref->spi);
+		return;
+	}
+	LIST_REMOVE(r, bucket);
+	free(r);
+	n->n_reserved--;
 }
 
 static int op_install(void *ctx, const struct sa_params *p)
 {
 	struct sim_node *n = ctx;
 	struct sim *s = n->sim;
-	unsigned i = 0;
+	struct sink_sa *sa;
 
 	if (sim_sink_find(n, p->ref.spi, p->dir))
 		sim_violated(s, "node %u installs SPI %08x twice", n->idx, p->ref.spi);
+	if (!reservation(n, p->ref.spi))
+		sim_violated(s, "node %u installs SPI %08x, which is not reserved", n->idx,
+			     p->ref.spi);
 	if (p->dir == SA_OUT) {
 		struct sink_sa *in = sim_sink_find(n, p->ref.spi, SA_IN);
 		if (!in || !in->confirmed)
 			sim_violated(s, "node %u: outbound before inbound, SPI %08x", n->idx,
 				     p->ref.spi);
 	}
-	while (i < SIM_MAX_SAS && n->sas[i].used)
-		i++;
-	if (i == SIM_MAX_SAS)
-		return -1;
-	n->sas[i] = (struct sink_sa){ .used = true, .node = n, .order = s->order++, .p = *p };
-	if (p->dir == SA_OUT) {
-		if (n->current[p->policy])
-			sim_flow_stop(&n->sas[n->current[p->policy] - 1]);
-		n->current[p->policy] = i + 1;
-		sim_flow_start(&n->sas[i]);
-	}
+	if (sim_behind_nat(n) && !p->udp_encap)
+		sim_violated(s, "node %u: SPI %08x is not encapsulated behind a NAT", n->idx,
+			     p->ref.spi);
+	sa = calloc(1, sizeof(*sa));
+	sa->p = *p;
+	sa->node = n;
+	LIST_INSERT_HEAD(&n->sas[bucket_of(p->ref.spi)], sa, bucket);
+	n->n_sas++;
+	if (p->dir == SA_OUT)
+		sim_flow_start(sa);
 	sim_say(s, "node %u installs %s %08x", n->idx, p->dir == SA_IN ? "in " : "out", p->spi);
 	struct sim_ev *e =
 		sim_ev_new(s, EV_INSTALLED, n->idx, sim_below(s, s->cfg.install_max_us + 1));
 	e->ref = p->ref;
 	e->dir = p->dir;
 	return 0;
-}
-
-/* As the data plane does it: the latest other pair in service sends on. */
-static void fall_back(struct sim_node *n, uint32_t policy)
-{
-	struct sink_sa *best = NULL;
-
-	for (unsigned i = 0; i < SIM_MAX_SAS; i++) {
-		struct sink_sa *sa = &n->sas[i];
-		if (sa->used && sa->p.dir == SA_OUT && sa->p.policy == policy &&
-		    (!best || sa->order > best->order))
-			best = sa;
-	}
-	n->current[policy] = best ? (uint32_t)(best - n->sas) + 1 : 0;
-	if (best)
-		sim_flow_start(best);
 }
 
 static void op_remove(void *ctx, const struct sa_ref *ref, enum sa_dir dir)
@@ -219,11 +246,11 @@ static void op_remove(void *ctx, const struct sa_ref *ref, enum sa_dir dir)
 		return;
 	}
 	sim_say(n->sim, "node %u removes %s %08x", n->idx, dir == SA_IN ? "in " : "out", sa->p.spi);
-	sim_flow_stop(sa);
-	uint32_t policy = sa->p.policy, at = (uint32_t)(sa - n->sas) + 1;
-	memset(sa, 0, sizeof(*sa));
-	if (n->current[policy] == at)
-		fall_back(n, policy);
+	if (dir == SA_OUT)
+		sim_flow_end(sa);
+	LIST_REMOVE(sa, bucket);
+	n->n_sas--;
+	free(sa);
 }
 
 static void op_event(void *ctx, const struct ike_event *ev)

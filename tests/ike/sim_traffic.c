@@ -3,33 +3,62 @@
 
 #include "sim_internal.h"
 
-/* The peer's node for a policy of n: policies are numbered peer * 8 + child. */
+#define ROUGH (SIM_LOSS | SIM_RESTART | SIM_REBIND | SIM_CLOCK)
+
+/* Nothing has gone wrong that may cost a packet. */
+static bool smooth(const struct sim *s)
+{
+	return !(s->cfg.faults & ROUGH) && s->totals.rebinds + s->totals.jumps == 0;
+}
+
+/* What a worker sends through: its own pair where it has one, else the latest (sa_params.h). */
+static struct sink_sa *sender(struct sim_policy *p, unsigned worker)
+{
+	struct sink_sa *sa;
+
+	TAILQ_FOREACH(sa, &p->senders, sender)
+		if (sa->p.spread && sa->p.ref.owner == worker)
+			return sa;
+	return TAILQ_FIRST(&p->senders);
+}
+
 static void traffic_policy(struct sim_node *n, unsigned policy)
 {
 	struct sim *s = n->sim;
-	struct sink_sa *out;
+	struct sim_policy *pol = &n->policies[policy];
+	struct sink_sa *out = sender(pol, (unsigned)sim_below(s, SIM_WORKERS));
+	struct ike_path path, seen;
 	struct sim_node *to;
 
-	if (n->current[policy] == 0) {
-		if (n->was_up[policy] && !(s->cfg.faults & (SIM_LOSS | SIM_RESTART)))
+	if (!out) {
+		if (pol->was_up && smooth(s))
 			sim_violated(s, "node %u has no outbound SA for policy %u any more", n->idx,
 				     policy);
 		ike_acquire(n->ike, policy);
 		return;
 	}
-	out = &n->sas[n->current[policy] - 1];
-	to = sim_node_at(s, &out->p.remote);
-	if (!to)
+	path = (struct ike_path){ out->p.local, out->p.remote, out->p.local_port,
+				  out->p.remote_port };
+	if (!out->p.udp_encap)
+		path.local_port = path.remote_port = 0;
+	if (!sim_route(n, &path, &to, &seen)) {
+		if (smooth(s))
+			sim_violated(s, "node %u sends under SPI %08x to nowhere", n->idx,
+				     out->p.spi);
 		return;
-	n->was_up[policy] = true;
+	}
+	pol->was_up = true;
 	out->packets++;
 	out->used_us = s->now;
 	struct sim_ev *e = sim_ev_new(s, EV_ESP, to->idx, sim_delay(s));
-	e->path.remote = n->outside;
+	e->path = seen;
 	e->spi = out->p.spi;
+	e->proto = out->p.proto;
+	e->esn = out->p.esn;
+	e->udp = out->p.udp_encap;
 	memcpy(e->key, out->p.key, sizeof(e->key));
 	memcpy(e->auth, out->p.auth, sizeof(e->auth));
-	e->clean = !(s->cfg.faults & (SIM_LOSS | SIM_RESTART));
+	e->clean = smooth(s);
 	s->totals.packets++;
 }
 
@@ -52,26 +81,28 @@ void sim_traffic_arrives(struct sim_node *n, const struct sim_ev *e)
 	if (memcmp(in->p.key, e->key, sizeof(e->key)) != 0 ||
 	    memcmp(in->p.auth, e->auth, sizeof(e->auth)) != 0)
 		sim_violated(s, "node %u: keys of SPI %08x differ", n->idx, e->spi);
+	if (in->p.proto != e->proto || in->p.esn != e->esn || in->p.udp_encap != e->udp)
+		sim_violated(s, "node %u: SPI %08x is something else at the other end", n->idx,
+			     e->spi);
+	s->totals.delivered++;
 	in->packets++;
 	in->used_us = s->now;
-	s->totals.delivered++;
-}
-
-static unsigned policies(const struct sim *s)
-{
-	return s->cfg.nodes * 8;
+	/* it is authentic, and new: where it came from is where the peer is */
+	if (e->udp && (!ip_addr_equal(&in->p.remote, &e->path.remote) ||
+		       in->p.remote_port != e->path.remote_port))
+		ike_peer_moved(n->ike, &in->p.ref, &e->path.remote, e->path.remote_port);
 }
 
 static bool has_policy(const struct sim_node *n, unsigned policy)
 {
-	const struct ike_peer_cfg *cfg = &n->peers[policy / 8];
+	const struct ike_peer_cfg *cfg = &n->peers[policy / POLICIES_PER_PEER];
 
-	return cfg->name[0] && policy % 8 < cfg->n_children;
+	return cfg->name[0] && policy % POLICIES_PER_PEER < cfg->n_children;
 }
 
 void sim_traffic(struct sim_node *n)
 {
-	for (unsigned p = 0; p < policies(n->sim); p++)
+	for (unsigned p = 0; p < n->n_peers * POLICIES_PER_PEER; p++)
 		if (has_policy(n, p))
 			traffic_policy(n, p);
 }

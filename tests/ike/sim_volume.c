@@ -11,13 +11,7 @@ static struct sink_sa *other_end(struct sim *s, const struct sink_sa *out)
 {
 	struct sim_node *to = sim_node_at(s, &out->p.remote);
 
-	if (!to)
-		return NULL;
-	for (unsigned i = 0; i < SIM_MAX_SAS; i++)
-		if (to->sas[i].used && to->sas[i].p.dir == SA_IN &&
-		    to->sas[i].p.spi == out->p.spi && to->sas[i].node == to)
-			return &to->sas[i];
-	return NULL;
+	return to ? sim_sink_find(to, out->p.spi, SA_IN) : NULL;
 }
 
 /* Brings the counters of a flowing SA up to now. */
@@ -96,30 +90,39 @@ static void limits(struct sink_sa *sa)
 	}
 }
 
+/* The SA of an event, while it is still there and sent through. */
+static struct sink_sa *flowing(struct sim_node *n, const struct sim_ev *e)
+{
+	struct sink_sa *out = sim_sink_find(n, e->ref.spi, SA_OUT);
+
+	return out && out->p.spi == e->spi && out->flowing ? out : NULL;
+}
+
 void sim_flow_due(struct sim_node *n, const struct sim_ev *e)
 {
-	struct sink_sa *out = sim_sink_find(n, e->ref.spi, SA_OUT), *in;
+	struct sink_sa *out = flowing(n, e), *in;
 
-	if (!out || out->p.spi != e->spi || !out->flowing)
+	if (!out)
 		return;
 	flow_sync(n->sim, out);
 	in = other_end(n->sim, out);
 	if (in)
 		limits(in);
-	if (!out->used || out->p.spi != e->spi)
-		return;
-	limits(out);
-	if (out->used && out->p.spi == e->spi && out->flowing)
+	out = flowing(n, e);
+	if (out)
+		limits(out);
+	out = flowing(n, e);
+	if (out)
 		flow_schedule(n->sim, out);
 }
 
-void sim_flow_stop(struct sink_sa *out)
+static void flow_stop(struct sink_sa *out)
 {
 	flow_sync(out->node->sim, out);
 	out->flowing = false;
 }
 
-void sim_flow_start(struct sink_sa *out)
+static void flow_begin(struct sink_sa *out)
 {
 	struct sim *s = out->node->sim;
 
@@ -130,12 +133,62 @@ void sim_flow_start(struct sink_sa *out)
 	flow_schedule(s, out);
 }
 
+/* Pairs that share the load have a flow each, of their lcore; others take each other's. */
+static bool same_flow(const struct sink_sa *a, const struct sink_sa *b)
+{
+	return a->p.spread == b->p.spread && (!a->p.spread || a->p.ref.owner == b->p.ref.owner);
+}
+
+void sim_flow_start(struct sink_sa *out)
+{
+	struct sink_list *senders = &out->node->policies[out->p.policy].senders;
+	struct sink_sa *o;
+
+	TAILQ_FOREACH(o, senders, sender)
+		if (o->flowing && same_flow(o, out))
+			flow_stop(o);
+	TAILQ_INSERT_HEAD(senders, out, sender);
+	flow_begin(out);
+}
+
+/* As the data plane does it: the latest other pair in service sends on. */
+void sim_flow_end(struct sink_sa *out)
+{
+	struct sink_list *senders = &out->node->policies[out->p.policy].senders;
+	bool was = out->flowing;
+	struct sink_sa *o;
+
+	flow_stop(out);
+	TAILQ_REMOVE(senders, out, sender);
+	TAILQ_FOREACH(o, senders, sender) {
+		if (!was || !same_flow(o, out))
+			continue;
+		flow_begin(o);
+		return;
+	}
+}
+
+/* Calls fn for everything that is sent through now. */
+static void flows(struct sim *s, void (*fn)(struct sim *s, struct sink_sa *out))
+{
+	struct sink_sa *sa;
+
+	for (unsigned i = 0; i < s->cfg.nodes && s->cfg.rate; i++)
+		for (unsigned p = 0; p < s->nodes[i].n_peers * POLICIES_PER_PEER; p++)
+			TAILQ_FOREACH(sa, &s->nodes[i].policies[p].senders, sender)
+				if (sa->flowing)
+					fn(s, sa);
+}
+
+static void stop_one(struct sim *s, struct sink_sa *out)
+{
+	(void)s;
+	flow_stop(out);
+}
+
 void sim_stop_flow(struct sim *s)
 {
-	for (unsigned i = 0; i < s->cfg.nodes; i++)
-		for (unsigned k = 0; k < SIM_MAX_SAS; k++)
-			if (s->nodes[i].sas[k].used && s->nodes[i].sas[k].flowing)
-				sim_flow_stop(&s->nodes[i].sas[k]);
+	flows(s, stop_one);
 	s->cfg.rate = 0;
 }
 
@@ -146,10 +199,7 @@ bool sim_op_stats(void *ctx, const struct sa_ref *ref, enum sa_dir dir, struct s
 
 	if (!sa)
 		return false;
-	for (unsigned i = 0; i < n->sim->cfg.nodes; i++)
-		for (unsigned k = 0; k < SIM_MAX_SAS; k++)
-			if (n->sim->nodes[i].sas[k].used && n->sim->nodes[i].sas[k].flowing)
-				flow_sync(n->sim, &n->sim->nodes[i].sas[k]);
+	flows(n->sim, flow_sync);
 	*out = (struct sa_stats){ .bytes = sa->bytes + sa->packets * PACKET,
 				  .packets = sa->bytes / PACKET + sa->packets,
 				  .last_used_us = sa->used_us };

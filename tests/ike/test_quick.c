@@ -291,3 +291,165 @@ Test(quick, what_the_data_plane_cannot_do_is_named)
 	expect_text(sim_last_error(s, 1, 0), "does not have aes256ctr-sha384 in tunnel mode");
 	two_nodes_end(s);
 }
+
+/* ------------------------------------------------------------------- parallel pairs --------- */
+
+#define PAIRS 4
+
+struct numbered {
+	struct sa_ref ref[PAIRS];
+	uint32_t out[PAIRS];
+	unsigned n, extra;
+};
+
+static void note_pair(void *ctx, const struct ike_child_info *i)
+{
+	struct numbered *l = ctx;
+
+	if (!i->current)
+		return;
+	l->n++;
+	if (i->pair < PAIRS && l->ref[i->pair].spi == 0) {
+		l->ref[i->pair] = i->ref;
+		l->out[i->pair] = i->spi_out;
+	} else {
+		l->extra++;
+	}
+}
+
+static struct numbered pairs_of(struct sim *s, unsigned node)
+{
+	struct numbered l = { 0 };
+
+	ike_child_foreach(sim_engine(s, node), note_pair, &l);
+	return l;
+}
+
+static struct sim *parallel_up(unsigned at_hub)
+{
+	struct sim *s = two_nodes();
+
+	sim_peer_cfg(s, 0, 1)->children[0].pairs = at_hub;
+	sim_peer_cfg(s, 1, 0)->children[0].pairs = PAIRS;
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	return s;
+}
+
+/* Both sides give a pair the same number, and so each its own lcore. */
+Test(parallel, each_pair_has_its_number_and_lcore)
+{
+	struct sim *s = parallel_up(PAIRS);
+	struct numbered a = pairs_of(s, 0), b = pairs_of(s, 1);
+
+	cr_assert_eq(a.n, PAIRS);
+	cr_assert_eq(b.n, PAIRS);
+	cr_expect_eq(a.extra + b.extra, 0);
+	for (unsigned i = 0; i < PAIRS; i++) {
+		cr_expect_eq(a.ref[i].spi, b.out[i], "pair %u is another one at the other end", i);
+		cr_expect_eq(a.ref[i].owner, i % SIM_WORKERS);
+		cr_expect_eq(b.ref[i].owner, i % SIM_WORKERS);
+	}
+	two_nodes_end(s);
+}
+
+/* One is renewed, by either side or by both at once: it alone, and it keeps its number. */
+Test(parallel, pairs_are_renewed_one_by_one)
+{
+	for (unsigned who = 1; who < 4; who++) {
+		struct sim *s = parallel_up(PAIRS);
+		struct numbered before = pairs_of(s, 0);
+		for (unsigned node = 0; node < 2; node++) {
+			struct peer *p = peer_find(sim_engine(s, node), node ? "node0" : "node1");
+			struct pair *pair;
+			if (!(who >> node & 1))
+				continue;
+			TAILQ_FOREACH(pair, &TAILQ_FIRST(&p->children)->pairs, link)
+				if (pair->idx == 2)
+					pair->rekey_due = true;
+			peer_kick(p);
+		}
+		sim_run(s, 60 * SEC);
+		struct numbered a = pairs_of(s, 0), b = pairs_of(s, 1);
+		cr_expect_eq(a.n, PAIRS, "renewed by %u: %u pairs", who, a.n);
+		cr_expect_eq(b.n, PAIRS);
+		for (unsigned i = 0; i < PAIRS; i++) {
+			cr_expect_eq(a.ref[i].spi, b.out[i]);
+			cr_expect_eq(a.ref[i].spi != before.ref[i].spi, i == 2,
+				     "pair %u, renewed by %u", i, who);
+		}
+		two_nodes_end(s);
+	}
+}
+
+/* The other side wants fewer: it takes what is asked for, and leaves it alone. */
+Test(parallel, the_side_that_wants_more_gets_it)
+{
+	struct sim *s = parallel_up(1);
+
+	sim_run(s, 120 * SEC);
+	cr_expect_eq(pairs_of(s, 0).n, PAIRS);
+	cr_expect_eq(pairs_of(s, 1).n, PAIRS);
+	cr_expect_lt(sim_totals(s).messages, 40, "they negotiate all the time");
+	two_nodes_end(s);
+}
+
+Test(parallel, the_data_plane_learns_that_they_share)
+{
+	struct sim *s = two_nodes();
+
+	sim_peer_cfg(s, 0, 1)->children[0].pairs = PAIRS;
+	sim_peer_cfg(s, 1, 0)->children[0].pairs = PAIRS;
+	watch(s);
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	cr_expect(last(0, SA_OUT)->spread && last(1, SA_OUT)->spread);
+	two_nodes_end(s);
+	s = two_nodes();
+	watch(s);
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	cr_expect(!last(0, SA_OUT)->spread && !last(1, SA_OUT)->spread);
+	two_nodes_end(s);
+}
+
+/* ----------------------------------------------------------------------- a NAT moves -------- */
+
+/* Authenticated ESP is enough to follow a peer whose NAT took another port. */
+Test(nat, esp_from_a_new_port_is_followed)
+{
+	struct sim *s = nodes_with(SIM_NAT, NULL, NULL);
+
+	watch(s);
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	uint16_t port = node_sa(s, 0)->path.remote_port;
+	sim_rebind(s, 1);
+	sim_run(s, 5 * SEC);
+	cr_expect_eq(node_sa(s, 0)->path.remote_port, port + 1000);
+	cr_expect_eq(last(0, SA_OUT)->remote_port, port + 1000, "the SA still sends to the old port");
+	sim_run(s, 30 * SEC);
+	must_be_up(s);
+	two_nodes_end(s);
+}
+
+/* Without a NAT before the peer nothing moves it, whatever the source address of a packet says. */
+Test(nat, who_is_behind_no_nat_does_not_move)
+{
+	for (unsigned forced = 0; forced < 2; forced++) {
+		struct sim *s = two_nodes();
+		struct ip_addr elsewhere = ip_addr_v4(0xcb007101);
+		struct sa_ref ref;
+
+		sim_peer_cfg(s, 0, 1)->force_encap = forced; /* the hub lies; node 1 does not */
+		sim_start(s);
+		sim_run(s, 5 * SEC);
+		must_be_up(s);
+		ref = node_pair(s, 0)->ref;
+		struct ike_path path = node_sa(s, 0)->path;
+		ike_peer_moved(sim_engine(s, 0), &ref, &elsewhere, 4711);
+		cr_expect_arr_eq(&node_sa(s, 0)->path, &path, sizeof(path));
+		two_nodes_end(s);
+	}
+}
