@@ -65,7 +65,8 @@ struct cert_peer;
 /* Finds the certificate for the identity that the peer claims (its whole ID payload decides, see
  * cert_has_id) and checks it up to a trusted CA at this time (seconds since the epoch, 0 = now):
  * signatures, validity, revocation, CA flags, key usage, strength, and that its key fits the agreed
- * authentication method. 0 with *out (free it); -EKEYREJECTED with why. */
+ * authentication method. 0 with *out (free it); or with why: -ENOKEY (no trusted CA above it),
+ * -EKEYEXPIRED (or not valid yet), -EKEYREVOKED, -EKEYREJECTED (anything else). */
 int cert_verify_peer(const struct cert_store *s, const struct cert_bag *b, const struct ike_id *id,
 		     uint16_t auth, int64_t now, struct cert_peer **out, char *why,
 		     size_t why_size);

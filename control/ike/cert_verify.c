@@ -84,7 +84,8 @@ static void explain_revoked(X509 *cert, const char *subject, const char *issuer,
 		 serial, issuer);
 }
 
-static void explain(X509_STORE_CTX *ctx, char *why, size_t size)
+/* Returns the -errno that says which kind of fault it is. */
+static int explain(X509_STORE_CTX *ctx, char *why, size_t size)
 {
 	X509 *cert = X509_STORE_CTX_get_current_cert(ctx);
 	int err = X509_STORE_CTX_get_error(ctx);
@@ -101,16 +102,16 @@ static void explain(X509_STORE_CTX *ctx, char *why, size_t size)
 	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
 		explain_issuer(subject, issuer, why, size);
-		break;
+		return -ENOKEY;
 	case X509_V_ERR_CERT_HAS_EXPIRED:
 		explain_time(subject, "expired at", X509_get0_notAfter(cert), why, size);
-		break;
+		return -EKEYEXPIRED;
 	case X509_V_ERR_CERT_NOT_YET_VALID:
 		explain_time(subject, "is not valid before", X509_get0_notBefore(cert), why, size);
-		break;
+		return -EKEYEXPIRED;
 	case X509_V_ERR_CERT_REVOKED:
 		explain_revoked(cert, subject, issuer, why, size);
-		break;
+		return -EKEYREVOKED;
 	case X509_V_ERR_UNABLE_TO_GET_CRL:
 	case X509_V_ERR_CRL_HAS_EXPIRED:
 		snprintf(why, size,
@@ -126,6 +127,7 @@ static void explain(X509_STORE_CTX *ctx, char *why, size_t size)
 		snprintf(why, size, "the certificate \"%s\" is not acceptable: %s", subject,
 			 X509_verify_cert_error_string(err));
 	}
+	return -EKEYREJECTED;
 }
 
 /* ------------------------------------------------------------------------- checks ----------- */
@@ -173,7 +175,7 @@ static int chain_verify(const struct cert_store *s, const struct cert_bag *b, X5
 	if (X509_verify_cert(ctx) == 1)
 		rc = 0;
 	else
-		explain(ctx, why, why_size);
+		rc = explain(ctx, why, why_size);
 done:
 	X509_STORE_CTX_free(ctx);
 	return rc;

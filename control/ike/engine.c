@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "exchange.h"
+#include "diagnose.h"
 #include "secret.h"
 
 uint64_t ike_now(struct ike *ike)
@@ -105,6 +105,31 @@ size_t ike_objects(const struct ike *ike)
 
 /* ---------------------------------------------------------------------------- messages ------ */
 
+/* Another version of IKE, or an exchange that we do not have, as the first message of a peer or as the
+ * answer to ours. Says so, and no more: nothing of it is authenticated. */
+static void input_foreign(struct ike *ike, struct inmsg *m)
+{
+	struct isakmp_sa *sa = sa_find(ike, m->hdr.icookie, m->hdr.rcookie);
+	struct peer *peer = peer_by_path(ike, m->path);
+	uint64_t now = ike_now(ike);
+	struct ike_diagnosis d;
+
+	ike->totals.dropped++;
+	if (sa) {
+		informational_hint(sa, (struct ike_hint){ .version = m->hdr.version,
+							  .exchange = m->hdr.exchange });
+		return;
+	}
+	if (!peer || peer->down || now < peer->foreign_at || !complaint_allowed(ike))
+		return;
+	peer->foreign_at = now + FOREIGN_US;
+	diag_exchange(&d, peer, m->path, m->hdr.version, m->hdr.exchange);
+	peer_diagnosis(peer, NULL, NULL, &d);
+	if (m->hdr.version >> 4 == ISAKMP_VERSION >> 4)
+		info_clear_notify(ike, m->path, m->hdr.icookie, m->hdr.rcookie,
+				  N_UNSUPPORTED_EXCHANGE_TYPE);
+}
+
 /* No responder cookie yet: Main Mode message 1, new or repeated, or an error about ours. */
 static void input_first(struct ike *ike, struct inmsg *m)
 {
@@ -115,6 +140,10 @@ static void input_first(struct ike *ike, struct inmsg *m)
 		sa = sa_find(ike, m->hdr.icookie, m->hdr.rcookie);
 		if (sa)
 			informational_clear(sa, m);
+		return;
+	}
+	if (m->hdr.exchange == EXCH_AGGRESSIVE && !ike->closing) {
+		input_foreign(ike, m);
 		return;
 	}
 	if (m->hdr.exchange != EXCH_IDENTITY_PROTECTION || m->hdr.msgid != 0 || ike->closing)
@@ -157,6 +186,7 @@ static void input_known(struct isakmp_sa *sa, struct inmsg *m)
 {
 	struct exchange *x;
 
+	sa->heard_natt |= m->path->local_port == 4500;
 	switch (m->hdr.exchange) {
 	case EXCH_IDENTITY_PROTECTION:
 		x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
@@ -185,8 +215,11 @@ void ike_input(struct ike *ike, const struct ike_path *path, const uint8_t *msg,
 	struct inmsg *m = &ike->in;
 	struct isakmp_sa *sa;
 
+	int rc = isakmp_hdr_parse(msg, len, &m->hdr);
+	bool other = rc == -EPROTONOSUPPORT;
+
 	ike->totals.messages_in++;
-	if (isakmp_hdr_parse(msg, len, &m->hdr) != 0 || len > IKE_MAX_MESSAGE ||
+	if ((rc != 0 && !other) || len > IKE_MAX_MESSAGE ||
 	    memcmp(m->hdr.icookie, zero, sizeof(zero)) == 0) {
 		ike->totals.dropped++;
 		return;
@@ -194,7 +227,9 @@ void ike_input(struct ike *ike, const struct ike_path *path, const uint8_t *msg,
 	m->path = path;
 	m->raw = (struct view){ msg, m->hdr.length };
 	m->list.n = 0;
-	if (memcmp(m->hdr.rcookie, zero, sizeof(zero)) == 0) {
+	if (other) {
+		input_foreign(ike, m);
+	} else if (memcmp(m->hdr.rcookie, zero, sizeof(zero)) == 0) {
 		input_first(ike, m);
 	} else {
 		sa = sa_find(ike, m->hdr.icookie, m->hdr.rcookie);

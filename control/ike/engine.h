@@ -40,6 +40,7 @@
 #define HALF_OPEN_YIELD_US SECOND /* a first message without a second keeps its place that long */
 #define KEEPALIVE_US       (20 * SECOND)
 #define BAD_SPI_US         (5 * SECOND) /* one reaction to unknown SPIs a peer in that time */
+#define FOREIGN_US         (5 * SECOND) /* and one to messages of another IKE */
 #define MSGIDS_MAX         65536        /* used under one ISAKMP SA; then it is replaced */
 #define QUICK_OPEN_MAX     64           /* Quick Modes of ours under way under one ISAKMP SA */
 #define QUICK_STALLED_US   (2 * SECOND) /* one without an answer for so long lets others begin */
@@ -81,7 +82,7 @@ struct peer {
 	bool contacted;   /* an ISAKMP SA stood since we started: no INITIAL-CONTACT any more */
 	bool want_phase1; /* asked for, or due for a rekey */
 	unsigned failures;
-	uint64_t retry_at, bad_spi_at;
+	uint64_t retry_at, bad_spi_at, foreign_at;
 	struct timer kick; /* runs peer_maintain() */
 	char last_error[400];
 	TAILQ_HEAD(, child) children;
@@ -126,7 +127,10 @@ struct isakmp_sa {
 	uint32_t quick_modes;
 	uint32_t *msgids; /* used, by either side */
 	unsigned n_msgids, cap_msgids;
-	char hint[160]; /* what an unauthenticated notify said; only ever text */
+	uint32_t offered_s; /* lifetime offered by the peer when it began; 0: not said */
+	uint64_t offered_kb;
+	struct ike_hint hint; /* what a notify during Main Mode said; changes nothing but sentences */
+	bool heard_natt;      /* something of it came in on port 4500 */
 	TAILQ_HEAD(, exchange) exchanges;
 };
 
@@ -153,6 +157,7 @@ struct pair {                    /* one SA pair, from its reservation to its end
 	bool runs_out;  /* a soft limit of its volume was reached */
 	bool used_up;   /* a hard limit of its volume was reached */
 	bool told;      /* old, and the peer was sent a DELETE for it */
+	bool garbled;   /* that every packet fails its integrity check has been said */
 	struct sa_ref ref;
 	uint32_t spi_out;
 	struct esp_transform t;
@@ -304,6 +309,8 @@ int64_t ike_wall(struct ike *ike);	/* seconds since the epoch */
 uint32_t ike_random32(struct ike *ike); /* 0 when the random source failed */
 void engine_reap(struct ike *ike);
 void message_digest(const uint8_t *msg, size_t len, uint8_t out[DIGEST_LEN]);
+/* Anybody can make us refuse: is this one worth an answer and a line in the log? */
+bool complaint_allowed(struct ike *ike);
 
 /* ------------------------------------------------------------------------ notes.c ----------- */
 /* Raises an event; peer, child and sa may be NULL. */
@@ -319,6 +326,13 @@ __attribute__((format(printf, 3, 4))) void peer_error(struct peer *peer, const s
 __attribute__((format(printf, 3, 4))) void child_warning(struct child *child,
 							 const struct isakmp_sa *sa,
 							 const char *fmt, ...);
+/* The same with a diagnosis, whose sentence it is. child NULL: of the peer as a whole. */
+void peer_diagnosis(struct peer *peer, struct child *child, const struct isakmp_sa *sa,
+		    const struct ike_diagnosis *d);
+/* An event with its diagnosis. */
+void ike_event_diagnosis(struct ike *ike, enum ike_event_type type, struct peer *peer,
+			 struct child *child, const struct isakmp_sa *sa,
+			 const struct ike_diagnosis *d);
 void timing_add(struct ike_timing *t, uint64_t us);
 /* What we offer, for people: "aes256-sha256-modp2048, aes128-sha1-modp1024"; returns buf. */
 const char *ike_offer_text(const struct ike_peer_cfg *cfg, char *buf, size_t size);
@@ -475,6 +489,8 @@ void quick_mode_respond(struct isakmp_sa *sa, struct inmsg *m);
 void quick_mode_refused(struct isakmp_sa *sa, const struct notify *n);
 void informational_receive(struct isakmp_sa *sa, struct inmsg *m);
 void informational_clear(struct isakmp_sa *sa, struct inmsg *m);
+/* What the peer says, mostly without proof, while we wait for its answer in Main Mode. */
+void informational_hint(struct isakmp_sa *sa, struct ike_hint h);
 void info_notify(struct isakmp_sa *sa, uint8_t proto, uint16_t type, const void *spi,
 		 size_t spi_len, const void *data, size_t data_len);
 /* DELETE for what we receive of the pair. */

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
+#include "diagnose.h"
 #include "secret.h"
 
 static void exchange_timer(void *arg);
@@ -289,8 +291,7 @@ void exchange_receive(struct exchange *x, struct inmsg *m)
 	secret_wipe(iv, sizeof(iv));
 }
 
-/* Anybody can make us refuse; only so many of them are worth an answer and a line in the log. */
-static bool complaint_allowed(struct ike *ike)
+bool complaint_allowed(struct ike *ike)
 {
 	uint64_t now = ike_now(ike);
 
@@ -301,46 +302,60 @@ static bool complaint_allowed(struct ike *ike)
 	return ike->complaints++ < COMPLAINTS_MAX;
 }
 
-void exchange_fail(struct exchange *x, uint16_t notify, const char *fmt, ...)
+/* Tells the peer, once. */
+static void exchange_notify(struct exchange *x, uint16_t notify)
+{
+	struct isakmp_sa *sa = x->sa;
+	uint8_t spi[4];
+
+	if (!notify || x->notified)
+		return;
+	x->notified = true;
+	if (x->type == EXCH_IDENTITY_PROTECTION) {
+		info_clear_notify(x->ike, &sa->path, sa->icookie, sa->rcookie, notify);
+		return;
+	}
+	put_u32(spi, x->qm.choice.spi);
+	info_notify(sa, PROTO_ESP, notify, spi, sizeof(spi), NULL, 0);
+}
+
+void exchange_diagnose(struct exchange *x, uint16_t notify, const struct ike_diagnosis *d)
 {
 	struct isakmp_sa *sa = x->sa;
 	struct ike *ike = x->ike;
-	char text[sizeof(sa->peer->last_error)];
-	va_list ap;
+	struct child *child = x->qm.child;
 
 	if (sa->half_open && !complaint_allowed(ike)) {
 		ike->totals.phase1.failed++;
 		sa_kill(sa);
 		return;
 	}
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	peer_error(sa->peer, sa, "%s", text);
-	if (notify && !x->notified) {
-		x->notified = true;
-		if (x->type == EXCH_IDENTITY_PROTECTION)
-			info_clear_notify(ike, &sa->path, sa->icookie, sa->rcookie, notify);
-		else
-			info_notify(sa, PROTO_ESP, notify,
-				    (uint8_t[4]){ (uint8_t)(x->qm.choice.spi >> 24),
-						  (uint8_t)(x->qm.choice.spi >> 16),
-						  (uint8_t)(x->qm.choice.spi >> 8),
-						  (uint8_t)x->qm.choice.spi },
-				    4, NULL, 0);
-	}
+	peer_error(sa->peer, sa, "%s", d->text);
+	exchange_notify(x, notify);
 	if (x->type == EXCH_QUICK) {
-		struct child *child = x->qm.child;
 		ike->totals.phase2.failed++;
-		ike_event(ike, IKE_EV_CHILD_FAILED, sa->peer, child, sa, "%s", text);
+		ike_event_diagnosis(ike, IKE_EV_CHILD_FAILED, sa->peer, child, sa, d);
 		exchange_kill(x);
 		if (child && x->initiator)
 			child_failed(child);
 		return;
 	}
 	ike->totals.phase1.failed++;
-	ike_event(ike, IKE_EV_PHASE1_FAILED, sa->peer, NULL, sa, "%s", text);
+	ike_event_diagnosis(ike, IKE_EV_PHASE1_FAILED, sa->peer, NULL, sa, d);
 	sa_kill(sa);
 	if (x->initiator)
 		peer_phase1_failed(sa->peer);
+}
+
+void exchange_fail(struct exchange *x, uint16_t notify, const char *fmt, ...)
+{
+	struct ike_diagnosis d;
+	char text[sizeof(d.fact)];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	diag_other(&d, x->sa, x->qm.child, text);
+	exchange_diagnose(x, notify, &d);
 }

@@ -74,6 +74,8 @@ void exchange_receive(struct exchange *x, struct inmsg *m);
 /* Ends it with an error: says why, tells the peer at most once (notify 0: nothing), cleans up. */
 __attribute__((format(printf, 3, 4))) void exchange_fail(struct exchange *x, uint16_t notify,
 							 const char *fmt, ...);
+/* The same with all that is known about the error. */
+void exchange_diagnose(struct exchange *x, uint16_t notify, const struct ike_diagnosis *d);
 
 /* main_mode.c, main_mode_init.c, main_mode_resp.c */
 int mm_verify_2(struct exchange *x, const struct inmsg *m);

@@ -12,6 +12,7 @@
 
 #include "addr.h"
 #include "alg.h"
+#include "diagnosis.h"
 #include "message.h"
 #include "sa_params.h"
 
@@ -106,6 +107,8 @@ struct ike_event {
 	const char *peer;  /* configuration name, or "" while unknown */
 	const char *child; /* or "" */
 	const char *text;  /* a sentence that says what and why; never a secret */
+	/* of what failed or is not as it should be; NULL: nothing is wrong, or only the text says */
+	const struct ike_diagnosis *diagnosis;
 	uint8_t icookie[ISAKMP_COOKIE_LEN], rcookie[ISAKMP_COOKIE_LEN];
 	struct ike_path path;
 };
@@ -164,6 +167,9 @@ void ike_job_done(struct ike *ike, struct ike_job *job);
 void ike_sa_installed(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir);
 /* The data plane reached a limit of this pair. */
 void ike_sa_limit(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir, bool hard);
+/* Every packet under this pair's inbound SPI failed its integrity check so far, that many: says so, once
+ * for a pair. */
+void ike_sa_garbled(struct ike *ike, const struct sa_ref *ref, uint64_t packets);
 /* A packet wants this policy's SA. */
 void ike_acquire(struct ike *ike, uint32_t policy);
 /* Authenticated ESP of this pair, not a replay, came from another address or port than the one that

@@ -1,11 +1,11 @@
 /* Informational exchanges (RFC 2408 section 4.8, RFC 2409 section 5.7, RFC 3706): DELETE, notifies,
  * dead peer detection. Only what is encrypted and hashed changes anything; the rest is at most a
  * hint in a sentence for people. Nothing here is ever answered with an error. */
-#include <stdio.h>
 #include <string.h>
 
 #include "bytes.h"
-#include "exchange.h"
+#include "diagnose.h"
+#include "secret.h"
 
 /* ------------------------------------------------------------------------------- sending ---- */
 
@@ -227,52 +227,86 @@ void info_handle(struct exchange *x, const struct inmsg *m)
 	}
 }
 
-/* What an unauthenticated notify means for Main Mode: a hint in a sentence, and nothing else. */
-static void hint(struct isakmp_sa *sa, bool readable, uint16_t type)
+/* The number of our Main Mode message that is not answered yet; 0: none. */
+static unsigned awaits_answer(struct isakmp_sa *sa)
 {
-	const struct ike_peer_cfg *cfg = &sa->peer->cfg;
-	char offer[200], text[sizeof(sa->hint)];
+	struct exchange *x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
+	const struct step *s = x && !x->done ? step_find(x->type, x->initiator, x->step) : NULL;
 
-	if (readable)
-		snprintf(text, sizeof(text), "it says, unauthenticated, %s", notify_name(type));
-	else
-		snprintf(text, sizeof(text), "it sent an encrypted notify that we cannot read");
-	if (strcmp(text, sa->hint) == 0)
-		return; /* said before */
-	snprintf(sa->hint, sizeof(sa->hint), "%s", text);
-	if (sa->keys && sa->auth != AUTH_PSK)
-		peer_error(
-			sa->peer, sa,
-			"Main Mode with %s does not go on after message 5: %s; it may not accept "
-			"our certificate or identity",
-			cfg->name, sa->hint);
-	else if (sa->keys)
-		peer_error(sa->peer, sa,
-			   "Main Mode with %s does not go on after message 5: %s; probable "
-			   "pre-shared key mismatch with %s (secret %s)",
-			   cfg->name, sa->hint, cfg->name, cfg->psk_name);
-	else
-		peer_error(sa->peer, sa, "Main Mode with %s does not go on: %s; we offered %s",
-			   cfg->name, sa->hint, ike_offer_text(cfg, offer, sizeof(offer)));
+	return s ? s->number - 1u : 0;
+}
+
+void informational_hint(struct isakmp_sa *sa, struct ike_hint h)
+{
+	unsigned message = awaits_answer(sa);
+	struct ike_diagnosis d;
+
+	if (sa->state != IKE_SA_CONNECTING || !sa->initiator || message == 0 ||
+	    memcmp(&sa->hint, &h, sizeof(h)) == 0 || sa->hint.proved)
+		return; /* said before, or less than what is known */
+	sa->hint = h;
+	diag_main_mode_stop(&d, sa, message, 0);
+	peer_diagnosis(sa->peer, NULL, sa, &d);
+}
+
+/* The first error in it, or 0. */
+static uint16_t error_in(const struct payload_list *l)
+{
+	const struct payload *p;
+	struct notify n;
+
+	for (unsigned k = 0; (p = payload_find(l, PL_NOTIFY, k)); k++)
+		if (notify_parse(p->body, &n) == 0 && n.type < N_CONNECTED)
+			return n.type;
+	return 0;
+}
+
+/* A peer that does not like message 5 has all the keys already: its notify is encrypted, and carries a
+ * hash that only somebody can make who knows the secret. So it tells a wrong secret from a wrong
+ * identity. The IV starts at the last block of Main Mode so far, which is our message 5's. */
+static bool hint_open(struct isakmp_sa *sa, const struct inmsg *m, struct ike_hint *h)
+{
+	struct exchange *x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
+	size_t len = m->hdr.length - ISAKMP_HDR_LEN;
+	uint8_t *plain = sa->ike->plain, iv[IKE_MAX_BLOCK], want[HASH_MAX_LEN];
+	struct payload_list *l = &sa->ike->in.list;
+	const struct payload *hash;
+	const char *why;
+
+	if (!x || !sa->keys || m->hdr.msgid == 0 || len == 0 || len > sizeof(sa->ike->plain))
+		return false;
+	memcpy(plain, m->raw.p + ISAKMP_HDR_LEN, len);
+	if (ike_phase2_iv(sa->keys, x->iv, m->hdr.msgid, iv) != 0 ||
+	    ike_decrypt(sa->keys, iv, plain, len) != 0 ||
+	    payload_list_parse(m->hdr.next, plain, len, l, &why) != 0 || l->n < 2 ||
+	    l->p[0].type != PL_HASH)
+		return false;
+	hash = &l->p[0];
+	if (hash->body.len != sa->keys->prf_len ||
+	    ike_hash1(sa->keys, m->hdr.msgid,
+		      (struct view){ plain + hash->raw.len, l->used - hash->raw.len }, want) != 0 ||
+	    !secret_equal(hash->body.p, want, hash->body.len))
+		return false;
+	*h = (struct ike_hint){ .proved = true, .notify = error_in(l) };
+	return true;
 }
 
 /* During Main Mode, or under an SA that cannot decrypt it: anybody may have written it. */
 void informational_clear(struct isakmp_sa *sa, struct inmsg *m)
 {
-	struct notify n;
-	const struct payload *p;
+	struct ike_hint h = { 0 };
 	const char *why;
 
 	if (sa->state != IKE_SA_CONNECTING || !sa->initiator)
 		return;
 	if (m->hdr.flags & ISAKMP_FLAG_ENC) {
-		hint(sa, false, 0);
-		return;
+		h.unreadable = !hint_open(sa, m, &h);
+	} else {
+		if (payload_list_parse(m->hdr.next, m->raw.p + ISAKMP_HDR_LEN,
+				       m->hdr.length - ISAKMP_HDR_LEN, &m->list, &why) != 0)
+			return;
+		h.notify = error_in(&m->list);
 	}
-	if (payload_list_parse(m->hdr.next, m->raw.p + ISAKMP_HDR_LEN,
-			       m->hdr.length - ISAKMP_HDR_LEN, &m->list, &why) != 0)
-		return;
-	p = payload_find(&m->list, PL_NOTIFY, 0);
-	if (p && notify_parse(p->body, &n) == 0 && n.type < N_CONNECTED)
-		hint(sa, true, n.type);
+	if (h.unreadable || h.notify)
+		informational_hint(sa, h);
 }

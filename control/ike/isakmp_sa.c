@@ -2,10 +2,11 @@
 #include "isakmp_sa.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bytes.h"
-#include "exchange.h"
+#include "diagnose.h"
 
 static void sa_life(void *arg);
 static void sa_keepalive(void *arg);
@@ -240,6 +241,7 @@ void sa_established(struct isakmp_sa *sa, const uint8_t *last_block)
 {
 	struct ike *ike = sa->ike;
 	uint64_t now = ike_now(ike);
+	struct ike_diagnosis d;
 	char t[TRANSFORM_STR_LEN];
 
 	sa_not_half_open(sa);
@@ -257,6 +259,8 @@ void sa_established(struct isakmp_sa *sa, const uint8_t *last_block)
 	ike_event(ike, IKE_EV_PHASE1_UP, sa->peer, NULL, sa, "established as %s with %s",
 		  sa->initiator ? "initiator" : "responder",
 		  ike_transform_str(&sa->t, t, sizeof(t)));
+	if (diag_lifetime(&d, sa, NULL, sa->offered_s, sa->offered_kb))
+		peer_diagnosis(sa->peer, NULL, sa, &d);
 	peer_phase1_up(sa->peer, sa);
 }
 
@@ -357,12 +361,17 @@ static void sa_abandoned(struct isakmp_sa *sa)
 	struct ike *ike = sa->ike;
 	struct exchange *x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
 	const struct step *s = x ? step_find(x->type, x->initiator, x->step) : NULL;
+	struct ike_diagnosis d;
 
 	ike->totals.phase1.failed++;
-	if (!x || !x->notified) /* otherwise the reason has been told */
-		peer_error(sa->peer, sa, "%s stopped in the middle: %s never came",
-			   sa->peer->cfg.name, s ? s->name : "the next message");
-	ike_event(ike, IKE_EV_PHASE1_FAILED, sa->peer, NULL, sa, "%s", sa->peer->last_error);
+	if (x && x->notified) { /* the reason has been told */
+		ike_event(ike, IKE_EV_PHASE1_FAILED, sa->peer, NULL, sa, "%s",
+			  sa->peer->last_error);
+	} else {
+		diag_abandoned(&d, sa, s ? s->number : 1);
+		snprintf(sa->peer->last_error, sizeof(sa->peer->last_error), "%s", d.text);
+		ike_event_diagnosis(ike, IKE_EV_PHASE1_FAILED, sa->peer, NULL, sa, &d);
+	}
 	sa_kill(sa);
 }
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "diagnose.h"
 #include "main_mode.h"
 #include "secret.h"
 
@@ -33,6 +34,8 @@ void mm_chosen(struct isakmp_sa *sa, const struct ike_choice *c)
 	sa->life_bytes = lifetime_bytes(lifetime_shorter(kb, c->life_kb));
 	if (sa->initiator)
 		return;
+	sa->offered_s = c->life_s;
+	sa->offered_kb = c->life_kb;
 	/* RFC 2407 section 4.6.3.1: an answer echoes the offer, so what is shorter is told apart */
 	sa->told_s = sa->life_s != c->life_s ? sa->life_s : 0;
 	sa->told_kb = kb && (!c->life_kb || kb < c->life_kb) ? kb : 0;
@@ -204,16 +207,10 @@ bool mm_authenticated(struct exchange *x, const struct inmsg *m)
 
 void mm_garbage(struct exchange *x, const struct step *s)
 {
-	const struct ike_peer_cfg *cfg = &x->sa->peer->cfg;
+	struct ike_diagnosis d;
 
-	if (mm_signs(x->sa))
-		peer_error(x->sa->peer, x->sa, "%s of %s cannot be read: damaged, or forged",
-			   s->name, cfg->name);
-	else
-		peer_error(
-			x->sa->peer, x->sa,
-			"%s does not verify: probable pre-shared key mismatch with %s (secret %s)",
-			s->name, cfg->name, cfg->psk_name);
+	diag_garbage(&d, x->sa, s->number);
+	peer_diagnosis(x->sa->peer, NULL, x->sa, &d);
 	if (x->notified || x->initiator)
 		return;
 	/* the exchange stays: anybody could have sent this, the real message may follow */
@@ -224,29 +221,8 @@ void mm_garbage(struct exchange *x, const struct step *s)
 
 void mm_timeout(struct exchange *x, const struct step *s)
 {
-	struct isakmp_sa *sa = x->sa;
-	const struct ike_peer_cfg *cfg = &sa->peer->cfg;
-	char addr[ADDR_STR_LEN];
+	struct ike_diagnosis d;
 
-	ip_addr_str(&sa->path.remote, addr, sizeof(addr));
-	if (s->number == 6 && mm_signs(sa))
-		exchange_fail(x, 0,
-			      "%s (%s) does not answer Main Mode message 5 on UDP port %u: it does "
-			      "not accept our certificate or identity, or the fragments of a long "
-			      "message get lost on the way%s%s",
-			      cfg->name, addr, sa->path.remote_port, sa->hint[0] ? "; " : "",
-			      sa->hint);
-	else if (s->number == 6)
-		exchange_fail(
-			x, 0,
-			"%s (%s) does not answer Main Mode message 5 on UDP port %u: probable "
-			"pre-shared key mismatch with %s (secret %s)%s%s",
-			cfg->name, addr, sa->path.remote_port, cfg->name, cfg->psk_name,
-			sa->hint[0] ? "; " : "", sa->hint);
-	else
-		exchange_fail(x, 0,
-			      "%s (%s) is silent on UDP port %u: no answer to Main Mode message %u "
-			      "sent %u times%s%s",
-			      cfg->name, addr, sa->path.remote_port, s->number - 1u, x->tries + 1,
-			      sa->hint[0] ? "; " : "", sa->hint);
+	diag_main_mode_stop(&d, x->sa, s->number - 1u, x->tries + 1);
+	exchange_diagnose(x, 0, &d);
 }

@@ -1,6 +1,7 @@
 /* Who it is that Main Mode has authenticated: which connection its identity means. */
 #include <string.h>
 
+#include "diagnose.h"
 #include "main_mode.h"
 #include "secret.h"
 
@@ -56,13 +57,10 @@ static bool peer_allows(const struct peer *p, const struct ike_transform *t)
 static void mm_wrong_identity(struct exchange *x, const struct ike_id *got)
 {
 	struct ike_id want = peer_remote_id(x->sa->peer, &x->sa->path);
-	char a[300], b[300];
+	struct ike_diagnosis d;
 
-	exchange_fail(x, N_INVALID_ID_INFORMATION,
-		      "the identity of %s differs: expected %s %.120s, received %s %.120s",
-		      x->sa->peer->cfg.name, ike_id_type_name(want.type),
-		      ike_id_str(&want, a, sizeof(a)), ike_id_type_name(got->type),
-		      ike_id_str(got, b, sizeof(b)));
+	diag_identity(&d, x->sa, &want, got);
+	exchange_diagnose(x, N_INVALID_ID_INFORMATION, &d);
 }
 
 /* The identity that was proved must be the one configured; where several connections share the

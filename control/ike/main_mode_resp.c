@@ -2,9 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "diagnose.h"
 #include "main_mode.h"
-
-#define WHY_LEN 300
 
 void main_mode_respond(struct ike *ike, struct peer *peer, struct inmsg *m)
 {
@@ -35,23 +34,22 @@ int mm_verify_1(struct exchange *x, const struct inmsg *m)
 
 /* What this connection accepts; else what another between the same addresses does that
  * authenticates in another way. 0 with sa->peer the one that accepted. */
-static int mm_select(struct isakmp_sa *sa, struct ike_choice *out, char *why, size_t why_size)
+static int mm_select(struct isakmp_sa *sa, struct ike_choice *out, struct mismatch *why)
 {
 	const struct sa_payload *offer = &sa->ike->offer;
 	const struct ip_addr none = { .family = IP_NONE };
 	struct peer *was = sa->peer, *p;
-	char other[WHY_LEN];
+	struct mismatch other;
 
-	if (ike_offer_select(offer, was->cfg.ike, was->cfg.n_ike, was->cfg.auth, out, why,
-			     why_size) == 0)
+	if (ike_offer_choose(offer, was->cfg.ike, was->cfg.n_ike, was->cfg.auth, out, why) == 0)
 		return 0;
 	for (unsigned any = 0; any < 2; any++) {
 		p = NULL;
 		while ((p = peer_next_at(sa->ike, any ? &none : &sa->path.remote, p))) {
 			if (p->cfg.auth == was->cfg.auth || p->down ||
 			    !peer_accepts(p, &sa->path) ||
-			    ike_offer_select(offer, p->cfg.ike, p->cfg.n_ike, p->cfg.auth, out,
-					     other, sizeof(other)) != 0)
+			    ike_offer_choose(offer, p->cfg.ike, p->cfg.n_ike, p->cfg.auth, out,
+					     &other) != 0)
 				continue;
 			sa_move(sa, p);
 			return 0;
@@ -65,14 +63,14 @@ void mm_handle_1(struct exchange *x, const struct inmsg *in)
 	struct isakmp_sa *sa = x->sa;
 	struct view body = need(in, PL_SA)->body;
 	struct ike_choice choice = { 0 };
-	char why[WHY_LEN] = "";
+	struct ike_diagnosis d;
+	struct mismatch why;
 	struct msgbuf m;
 
 	sa->heard_us = ike_now(x->ike);
-	if (mm_select(sa, &choice, why, sizeof(why)) != 0) {
-		exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
-			      "no phase 1 proposal of %s is acceptable: %s", sa->peer->cfg.name,
-			      why);
+	if (mm_select(sa, &choice, &why) != 0) {
+		diag_mismatch(&d, sa, NULL, &why);
+		exchange_diagnose(x, N_NO_PROPOSAL_CHOSEN, &d);
 		return;
 	}
 	mm_chosen(sa, &choice);

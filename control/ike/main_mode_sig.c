@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "diagnose.h"
 #include "main_mode.h"
 
 #define REQUESTS_MAX 1024 /* bytes of names in our requests; with more, one that asks for any CA \
@@ -191,18 +192,21 @@ static void mm_limit_life(struct isakmp_sa *sa, const struct auth_work *w)
 		sa->told_s = sa->life_s;
 }
 
-static void mm_refused(struct exchange *x, const struct auth_work *w)
+/* rc: what the check came to. */
+static void mm_refused(struct exchange *x, const struct auth_work *w, int rc)
 {
+	struct ike_diagnosis d;
 	const char *name = x->sa->peer->cfg.name;
 
-	if (w->cert_ok)
+	if (w->cert_ok) {
 		exchange_fail(x, N_INVALID_SIGNATURE,
 			      "%s is not authenticated: its signature was not made with the key of "
 			      "its certificate \"%s\"",
 			      name, w->subject);
-	else
-		exchange_fail(x, N_AUTHENTICATION_FAILED, "%s is not authenticated: %.340s", name,
-			      w->why);
+		return;
+	}
+	diag_certificate(&d, x->sa, rc, w->why);
+	exchange_diagnose(x, N_AUTHENTICATION_FAILED, &d);
 }
 
 static void mm_checked(struct exchange *x, int rc)
@@ -211,7 +215,7 @@ static void mm_checked(struct exchange *x, int rc)
 	struct auth_work *w = x->work;
 
 	if (rc != 0) {
-		mm_refused(x, w);
+		mm_refused(x, w, rc);
 		return;
 	}
 	ike_note(x->ike, sa->peer, sa, "the certificate \"%s\" and its signature are good",

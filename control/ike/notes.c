@@ -5,6 +5,19 @@
 
 #include "engine.h"
 
+static void event_raise(struct ike *ike, struct ike_event *ev, struct peer *peer,
+			struct child *child, const struct isakmp_sa *sa)
+{
+	ev->peer = peer ? peer->cfg.name : "";
+	ev->child = child ? child->cfg.name : "";
+	if (sa) {
+		memcpy(ev->icookie, sa->icookie, sizeof(ev->icookie));
+		memcpy(ev->rcookie, sa->rcookie, sizeof(ev->rcookie));
+		ev->path = sa->path;
+	}
+	ike->ops.event(ike->ops.ctx, ev);
+}
+
 void ike_event(struct ike *ike, enum ike_event_type type, struct peer *peer, struct child *child,
 	       const struct isakmp_sa *sa, const char *fmt, ...)
 {
@@ -15,14 +28,16 @@ void ike_event(struct ike *ike, enum ike_event_type type, struct peer *peer, str
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	ev.peer = peer ? peer->cfg.name : "";
-	ev.child = child ? child->cfg.name : "";
-	if (sa) {
-		memcpy(ev.icookie, sa->icookie, sizeof(ev.icookie));
-		memcpy(ev.rcookie, sa->rcookie, sizeof(ev.rcookie));
-		ev.path = sa->path;
-	}
-	ike->ops.event(ike->ops.ctx, &ev);
+	event_raise(ike, &ev, peer, child, sa);
+}
+
+void ike_event_diagnosis(struct ike *ike, enum ike_event_type type, struct peer *peer,
+			 struct child *child, const struct isakmp_sa *sa,
+			 const struct ike_diagnosis *d)
+{
+	struct ike_event ev = { .type = type, .text = d->text, .diagnosis = d };
+
+	event_raise(ike, &ev, peer, child, sa);
 }
 
 void peer_error(struct peer *peer, const struct isakmp_sa *sa, const char *fmt, ...)
@@ -44,6 +59,15 @@ void child_warning(struct child *child, const struct isakmp_sa *sa, const char *
 	vsnprintf(peer->last_error, sizeof(peer->last_error), fmt, ap);
 	va_end(ap);
 	ike_event(peer->ike, IKE_EV_WARNING, peer, child, sa, "%s", peer->last_error);
+}
+
+void peer_diagnosis(struct peer *peer, struct child *child, const struct isakmp_sa *sa,
+		    const struct ike_diagnosis *d)
+{
+	if (d->code != IKE_DIAG_LIFETIME) /* which is no error */
+		snprintf(peer->last_error, sizeof(peer->last_error), "%s", d->text);
+	ike_event_diagnosis(peer->ike, d->degraded ? IKE_EV_WARNING : IKE_EV_NOTE, peer, child, sa,
+			    d);
 }
 
 void timing_add(struct ike_timing *t, uint64_t us)

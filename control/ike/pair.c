@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "exchange.h"
+#include "diagnose.h"
 #include "isakmp_sa.h"
 #include "secret.h"
 
@@ -482,6 +482,18 @@ void pair_delete(struct pair *pair, bool tell, const char *why)
 	pair_send_instead(pair);
 	pair_kill(pair);
 	peer_kick(child->peer);
+}
+
+void ike_sa_garbled(struct ike *ike, const struct sa_ref *ref, uint64_t packets)
+{
+	struct pair *pair = pair_find(ike, ref->spi);
+	struct ike_diagnosis d;
+
+	if (!pair || pair->garbled)
+		return;
+	pair->garbled = true;
+	diag_icv(&d, pair, packets);
+	peer_diagnosis(pair->child->peer, pair->child, NULL, &d);
 }
 
 void ike_sa_limit(struct ike *ike, const struct sa_ref *ref, enum sa_dir dir, bool hard)

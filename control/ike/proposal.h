@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "alg.h"
+#include "diagnosis.h"
 #include "message.h"
 
 /* What the two sides agreed on for phase 1. */
@@ -39,6 +40,23 @@ struct esp_policy {
 	uint64_t life_kb;
 };
 
+/* Why nothing of an offer was acceptable: the transform that comes closest, and what differs. */
+struct mismatch {
+	unsigned offer, transform; /* from 1; 0: the offer, or our configuration, is empty */
+	struct ike_difference diff[IKE_DIFFERENCES];
+	unsigned n;
+	char reason[96]; /* with n == 0: why it could not be used at all */
+	/* what that transform asks for; known: all of it is something that we have */
+	bool known;
+	struct ike_transform ike;
+	struct esp_transform esp;
+	uint16_t auth, encap;
+	bool cut; /* the offer is longer than what is looked at */
+};
+
+/* "offer 1, transform 3: only GROUP differs: peer modp1024, ours modp2048"; returns buf. */
+const char *mismatch_str(const struct mismatch *m, char *buf, size_t size);
+
 /* Adds the SA payload with one proposal and a transform each. Nothing to offer (n == 0, or in phase 2
  * no transform of p->group) makes msg_finish() fail. */
 void ike_offer_write(struct msgbuf *m, const struct ike_transform *t, unsigned n, uint16_t auth,
@@ -48,13 +66,16 @@ bool esp_offer_possible(const struct esp_policy *p);
 /* Phase 2: a proposal with our SPI for each run of ESP or AH transforms; only those of p->group. */
 void esp_offer_write(struct msgbuf *m, const struct esp_policy *p, uint32_t spi);
 
-/* Responder: the first of ours that was offered. 0, or -ENOENT with why: for the closest offer the
- * attribute that differed, like "offer 1, transform 3: only GROUP differs: peer modp1024, ours
- * modp2048". n == 0 of ours never matches. */
+/* Responder: the first of ours that was offered. 0, or -ENOENT with why. n == 0 of ours never matches. */
+int ike_offer_choose(const struct sa_payload *offer, const struct ike_transform *ours, unsigned n,
+		     uint16_t auth, struct ike_choice *out, struct mismatch *why);
+/* The same, with the reason as a text. */
 int ike_offer_select(const struct sa_payload *offer, const struct ike_transform *ours, unsigned n,
 		     uint16_t auth, struct ike_choice *out, char *why, size_t why_size);
 /* Phase 2 likewise. PFS follows the offered transform: initiator with PFS and we without is accepted with
  * the initiator's group (when we have that group at all); we with PFS and the initiator without is refused. */
+int esp_offer_choose(const struct sa_payload *offer, const struct esp_policy *p,
+		     struct esp_choice *out, struct mismatch *why);
 int esp_offer_select(const struct sa_payload *offer, const struct esp_policy *p,
 		     struct esp_choice *out, char *why, size_t why_size);
 

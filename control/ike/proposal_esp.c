@@ -101,18 +101,6 @@ static void esp_diff(const struct esp_seen *s, const struct esp_transform *t, ui
 			 encap_text(encap, b, sizeof(b)));
 }
 
-/* When the mode is all that differs, the path decides, not a preference: say so. */
-static void closest_mode(struct closest *c, const struct esp_seen *s, uint16_t encap,
-			 unsigned proposal, unsigned transform)
-{
-	char a[48], b[48];
-
-	snprintf(c->text, sizeof(c->text),
-		 "offer %u, transform %u: only MODE differs: peer asks %s, path needs %s",
-		 proposal + 1, transform + 1, encap_text(s->encap, a, sizeof(a)),
-		 encap_text(encap, b, sizeof(b)));
-}
-
 bool esp_offered(const struct esp_policy *p, const struct esp_transform *t)
 {
 	return t->group == p->group && esp_transform_fits(t, p->encap);
@@ -159,6 +147,22 @@ static bool esp_find(const struct sa_payload *offer, const struct esp_transform 
 	return false;
 }
 
+/* ours: what our transform means by the number that SHA-256 has for both of its lengths. */
+static void esp_asked(const struct esp_seen *s, enum integ_alg ours, struct mismatch *m)
+{
+	struct esp_choice c;
+
+	esp_choice_fill(s, &c);
+	if (ours != INTEG_NONE && integ_matches(s->integ, ours))
+		c.t.integ = ours;
+	m->esp = c.t;
+	m->encap = encap_plain(s->encap);
+	m->known = (s->group == 0 || group_info(s->group)) &&
+		   (s->ah ? c.t.integ != INTEG_NONE
+			  : c.t.encr != ENCR_NONE &&
+				    (c.t.integ != INTEG_NONE || encr_info(c.t.encr)->aead));
+}
+
 /* One offered transform against all of ours. */
 static void esp_explain_one(const struct esp_seen *s, const struct esp_policy *pol,
 			    unsigned proposal, unsigned transform, struct closest *c)
@@ -167,11 +171,8 @@ static void esp_explain_one(const struct esp_seen *s, const struct esp_policy *p
 
 	for (unsigned k = 0; k < pol->n; k++) {
 		esp_diff(s, &pol->t[k], pol->encap, &d);
-		bool nearer = d.n < c->distance;
-		closest_diff(c, &d, proposal, transform);
-		if (nearer && d.n == 1 && esp_transform_fits(&pol->t[k], pol->encap) &&
-		    encap_plain(s->encap) != encap_plain(pol->encap))
-			closest_mode(c, s, pol->encap, proposal, transform);
+		if (closest_diff(c, &d, proposal, transform))
+			esp_asked(s, pol->t[k].integ, c->m);
 	}
 }
 
@@ -195,21 +196,32 @@ static void esp_explain(const struct sa_payload *offer, const struct esp_policy 
 	}
 }
 
-int esp_offer_select(const struct sa_payload *offer, const struct esp_policy *p,
-		     struct esp_choice *out, char *why, size_t why_size)
+int esp_offer_choose(const struct sa_payload *offer, const struct esp_policy *p,
+		     struct esp_choice *out, struct mismatch *why)
 {
-	struct closest c = { .distance = UINT_MAX, .text = "the offer is empty" };
+	struct closest c = { .distance = UINT_MAX, .m = why };
 
 	for (unsigned k = 0; k < p->n; k++)
 		if (esp_find(offer, &p->t[k], p->encap, out))
 			return 0;
-	if (p->n == 0)
-		snprintf(c.text, sizeof(c.text), "no phase 2 proposal is configured");
-	else
+	memset(why, 0, sizeof(*why));
+	why->cut = offer->cut;
+	snprintf(why->reason, sizeof(why->reason), "%s",
+		 p->n ? "the offer is empty" : "no phase 2 proposal is configured");
+	if (p->n)
 		esp_explain(offer, p, &c);
-	snprintf(why, why_size, "%s%s", c.text,
-		 offer->cut ? "; the offer is longer than what is looked at" : "");
 	return -ENOENT;
+}
+
+int esp_offer_select(const struct sa_payload *offer, const struct esp_policy *p,
+		     struct esp_choice *out, char *why, size_t why_size)
+{
+	struct mismatch m;
+	int rc = esp_offer_choose(offer, p, out, &m);
+
+	if (rc != 0)
+		mismatch_str(&m, why, why_size);
+	return rc;
 }
 
 int esp_answer_check(const struct sa_payload *offer, const struct sa_payload *answer,

@@ -104,6 +104,16 @@ static bool ike_find(const struct sa_payload *offer, const struct ike_transform 
 	return false;
 }
 
+static void ike_asked(const struct ike_seen *s, struct mismatch *m)
+{
+	struct ike_choice c;
+
+	ike_choice_fill(s, &c);
+	m->ike = c.t;
+	m->auth = s->auth;
+	m->known = c.t.encr != ENCR_NONE && c.t.hash != HASH_NONE && group_info(s->group);
+}
+
 static void ike_explain(const struct sa_payload *offer, const struct ike_transform *ours,
 			unsigned n, uint16_t auth, struct closest *c)
 {
@@ -125,27 +135,39 @@ static void ike_explain(const struct sa_payload *offer, const struct ike_transfo
 			}
 			for (unsigned k = 0; k < n; k++) {
 				ike_diff(&seen, &ours[k], auth, &d);
-				closest_diff(c, &d, p, i);
+				if (closest_diff(c, &d, p, i))
+					ike_asked(&seen, c->m);
 			}
 		}
 	}
 }
 
-int ike_offer_select(const struct sa_payload *offer, const struct ike_transform *ours, unsigned n,
-		     uint16_t auth, struct ike_choice *out, char *why, size_t why_size)
+int ike_offer_choose(const struct sa_payload *offer, const struct ike_transform *ours, unsigned n,
+		     uint16_t auth, struct ike_choice *out, struct mismatch *why)
 {
-	struct closest c = { .distance = UINT_MAX, .text = "the offer is empty" };
+	struct closest c = { .distance = UINT_MAX, .m = why };
 
 	for (unsigned k = 0; k < n; k++)
 		if (ike_find(offer, &ours[k], auth, out))
 			return 0;
-	if (n == 0)
-		snprintf(c.text, sizeof(c.text), "no phase 1 proposal is configured");
-	else
+	memset(why, 0, sizeof(*why));
+	why->cut = offer->cut;
+	snprintf(why->reason, sizeof(why->reason), "%s",
+		 n ? "the offer is empty" : "no phase 1 proposal is configured");
+	if (n)
 		ike_explain(offer, ours, n, auth, &c);
-	snprintf(why, why_size, "%s%s", c.text,
-		 offer->cut ? "; the offer is longer than what is looked at" : "");
 	return -ENOENT;
+}
+
+int ike_offer_select(const struct sa_payload *offer, const struct ike_transform *ours, unsigned n,
+		     uint16_t auth, struct ike_choice *out, char *why, size_t why_size)
+{
+	struct mismatch m;
+	int rc = ike_offer_choose(offer, ours, n, auth, out, &m);
+
+	if (rc != 0)
+		mismatch_str(&m, why, why_size);
+	return rc;
 }
 
 int ike_answer_check(const struct sa_payload *offer, const struct sa_payload *answer,

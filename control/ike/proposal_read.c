@@ -240,29 +240,28 @@ const char *group_text(uint16_t group, char *buf, size_t size)
 	return buf;
 }
 
-static void append(char *buf, size_t size, const char *text)
-{
-	size_t at = strlen(buf);
-
-	snprintf(buf + at, size - at, "%s%s", at ? ", " : "", text);
-}
-
 void diff_add(struct diff *d, const char *name, const char *peer, const char *ours)
 {
+	struct ike_difference *e = &d->d[d->n];
+
+	if (d->n == IKE_DIFFERENCES)
+		return;
 	d->n++;
-	append(d->names, sizeof(d->names), name);
-	append(d->peer, sizeof(d->peer), peer);
-	append(d->ours, sizeof(d->ours), ours);
+	snprintf(e->what, sizeof(e->what), "%s", name);
+	snprintf(e->theirs, sizeof(e->theirs), "%s", peer);
+	snprintf(e->ours, sizeof(e->ours), "%s", ours);
 }
 
-void closest_diff(struct closest *c, const struct diff *d, unsigned proposal, unsigned transform)
+bool closest_diff(struct closest *c, const struct diff *d, unsigned proposal, unsigned transform)
 {
 	if (d->n >= c->distance)
-		return;
+		return false;
 	c->distance = d->n;
-	snprintf(c->text, sizeof(c->text), "offer %u, transform %u: %s%s %s: peer %s, ours %s",
-		 proposal + 1, transform + 1, d->n == 1 ? "only " : "", d->names,
-		 d->n == 1 ? "differs" : "differ", d->peer, d->ours);
+	c->m->offer = proposal + 1;
+	c->m->transform = transform + 1;
+	c->m->n = d->n;
+	memcpy(c->m->diff, d->d, sizeof(c->m->diff));
+	return true;
 }
 
 void closest_reason(struct closest *c, const char *reason, unsigned proposal, unsigned transform)
@@ -270,6 +269,7 @@ void closest_reason(struct closest *c, const char *reason, unsigned proposal, un
 	if (c->distance != UINT_MAX)
 		return;
 	c->distance = UINT_MAX - 1;
-	snprintf(c->text, sizeof(c->text), "offer %u, transform %u: %s", proposal + 1,
-		 transform + 1, reason);
+	c->m->offer = proposal + 1;
+	c->m->transform = transform + 1;
+	snprintf(c->m->reason, sizeof(c->m->reason), "%s", reason);
 }

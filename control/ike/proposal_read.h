@@ -33,10 +33,10 @@ int ike_transform_read(const struct proposal *pr, const struct transform *t, str
 int esp_transform_read(const struct proposal *pr, const struct transform *t, struct esp_seen *out,
 		       char *why, size_t why_size);
 
-/* A list of attributes that differ, as text. */
+/* The attributes that differ. */
 struct diff {
 	unsigned n;
-	char names[64], peer[128], ours[128];
+	struct ike_difference d[IKE_DIFFERENCES];
 };
 
 void diff_add(struct diff *d, const char *name, const char *peer, const char *ours);
@@ -44,11 +44,11 @@ void diff_add(struct diff *d, const char *name, const char *peer, const char *ou
 /* The best near miss so far. */
 struct closest {
 	unsigned distance; /* attributes that differ; UINT_MAX = nothing seen */
-	char text[448];
+	struct mismatch *m;
 };
 
-/* Takes d for this transform (0-based positions) when it is nearer than what was seen. */
-void closest_diff(struct closest *c, const struct diff *d, unsigned proposal, unsigned transform);
+/* Takes d for this transform (0-based positions) when it is nearer than what was seen: true. */
+bool closest_diff(struct closest *c, const struct diff *d, unsigned proposal, unsigned transform);
 /* Takes a reason, which is further away than any difference. */
 void closest_reason(struct closest *c, const char *reason, unsigned proposal, unsigned transform);
 

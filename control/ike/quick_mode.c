@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "diagnose.h"
 #include "quick_mode.h"
 #include "secret.h"
 
@@ -260,6 +261,11 @@ static void qm_finish(struct exchange *x)
 	struct qm *q = &x->qm;
 	struct pair *pair = q->pair;
 	uint32_t life = phase2_life(q->child);
+	struct ike_diagnosis d;
+
+	/* what the initiator offered, or what a RESPONDER-LIFETIME told it */
+	if (diag_lifetime(&d, x->sa, q->child, q->choice.life_s, q->choice.life_kb))
+		peer_diagnosis(x->sa->peer, q->child, x->sa, &d);
 
 	if (q->choice.life_s && q->choice.life_s < life)
 		life = q->choice.life_s;
@@ -325,14 +331,37 @@ void qm_compute(struct exchange *x, uint16_t group)
 
 /* ------------------------------------------------------------------------- initiator -------- */
 
-static bool same_id(const struct buf *ours, const struct payload *theirs)
+/* What a pair of identities says, seen from the initiator; false: no addresses. */
+static bool ids_selector(struct view id_i, struct view id_r, struct selector *out)
 {
-	struct ike_id a, b;
-	struct ip_range ra, rb;
+	struct ike_id i, r;
 
-	return ike_id_parse(buf_view(ours), &a) == 0 && ike_id_parse(theirs->body, &b) == 0 &&
-	       ike_id_to_range(&a, &ra) == 0 && ike_id_to_range(&b, &rb) == 0 &&
-	       ip_range_equal(&ra, &rb) && a.proto == b.proto && a.port == b.port;
+	if (ike_id_parse(id_i, &i) != 0 || ike_id_parse(id_r, &r) != 0 || i.proto != r.proto)
+		return false;
+	*out = (struct selector){ .proto = i.proto, .local_port = i.port, .remote_port = r.port };
+	return ike_id_to_range(&i, &out->local) == 0 && ike_id_to_range(&r, &out->remote) == 0;
+}
+
+/* The peer's must be the selectors that we offered. Returns false after failing the exchange. */
+static bool qm_same_selectors(struct exchange *x, const struct payload *id_i,
+			      const struct payload *id_r)
+{
+	const struct child *child = x->qm.child;
+	struct ike_diagnosis d;
+	struct selector ours, theirs;
+
+	if (!ids_selector(id_i->body, id_r->body, &theirs) ||
+	    !ids_selector(buf_view(&x->qm.id_i), buf_view(&x->qm.id_r), &ours)) {
+		exchange_fail(x, N_INVALID_ID_INFORMATION,
+			      "the phase 2 identities that %s answered with are no addresses",
+			      x->sa->peer->cfg.name);
+		return false;
+	}
+	if (selector_equal(&ours, &theirs))
+		return true;
+	diag_narrowed(&d, x->sa, child, &theirs);
+	exchange_diagnose(x, N_INVALID_ID_INFORMATION, &d);
+	return false;
 }
 
 void qm_handle_2(struct exchange *x, const struct inmsg *m)
@@ -355,12 +384,8 @@ void qm_handle_2(struct exchange *x, const struct inmsg *m)
 	esp_answer_resolve(&policy, &q->choice);
 	lifetime_read(&m->list, &q->choice);
 	natt_oa_read(x, &m->list);
-	if (id_i && id_r && (!same_id(&q->id_i, id_i) || !same_id(&q->id_r, id_r))) {
-		exchange_fail(x, N_INVALID_ID_INFORMATION,
-			      "%s answered with other selectors than the ones offered for %s", name,
-			      q->child->cfg.name);
+	if (id_i && id_r && !qm_same_selectors(x, id_i, id_r))
 		return;
-	}
 	if (qm_take(x, m, q->group))
 		qm_compute(x, q->group);
 }
@@ -371,6 +396,7 @@ void qm_timeout(struct exchange *x)
 {
 	struct isakmp_sa *sa = x->sa;
 	const char *name = sa->peer->cfg.name;
+	struct ike_diagnosis d;
 
 	if (!x->initiator) {
 		/* it may have sent message 3 and use the pair: tell it that we do not */
@@ -380,8 +406,8 @@ void qm_timeout(struct exchange *x)
 		return;
 	}
 	sa->stale = true; /* it may have lost this ISAKMP SA: the next try makes a new one */
-	exchange_fail(x, 0, "%s does not answer Quick Mode for %s on UDP port %u", name,
-		      x->qm.child->cfg.name, sa->path.remote_port);
+	diag_quick_silent(&d, sa, x->qm.child, x->tries + 1);
+	exchange_diagnose(x, 0, &d);
 }
 
 void qm_dropped(struct exchange *x)
@@ -397,8 +423,8 @@ void qm_dropped(struct exchange *x)
 
 void quick_mode_refused(struct isakmp_sa *sa, const struct notify *n)
 {
-	char offer[150], sel[SELECTOR_STR_LEN];
 	struct exchange *x, *only = NULL;
+	struct ike_diagnosis d;
 	unsigned open = 0;
 
 	TAILQ_FOREACH(x, &sa->exchanges, link) {
@@ -413,8 +439,6 @@ void quick_mode_refused(struct isakmp_sa *sa, const struct notify *n)
 	}
 	if (open != 1)
 		return; /* nobody, or no telling whom it means: it will time out */
-	exchange_fail(only, 0, "%s refuses Quick Mode for %s: %s; we offered %s, %s",
-		      sa->peer->cfg.name, only->qm.child->cfg.name, notify_name(n->type),
-		      esp_offer_text(&only->qm.child->cfg, offer, sizeof(offer)),
-		      selector_str(&only->qm.pair->sel, sel, sizeof(sel)));
+	diag_quick_refused(&d, sa, only->qm.pair, n->type);
+	exchange_diagnose(only, 0, &d);
 }

@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "diagnose.h"
 #include "quick_mode.h"
-
-#define WHY_LEN 300
 
 /* Our view of the selectors that the initiator asks for. 0 or -EINVAL. */
 static int qm_selector(const struct exchange *x, const struct inmsg *m, struct selector *out)
@@ -72,24 +71,6 @@ static struct child *qm_find_child(struct exchange *x, const struct selector *se
 	return c ? c : qm_find_translated(x, sel);
 }
 
-static void qm_selector_mismatch(struct exchange *x, const struct selector *sel)
-{
-	char ours[200] = "", text[SELECTOR_STR_LEN];
-	struct child *c;
-	size_t n = 0;
-
-	TAILQ_FOREACH(c, &x->sa->peer->children, link) {
-		if (c->dead || n >= sizeof(ours))
-			continue;
-		n += (size_t)snprintf(ours + n, sizeof(ours) - n, "%s%s (%s)", n ? ", " : "",
-				      selector_str(&c->cfg.sel, text, sizeof(text)), c->cfg.name);
-	}
-	exchange_fail(x, N_INVALID_ID_INFORMATION,
-		      "selectors of %s match no child: it asks for (seen from here) %s; we have %s",
-		      x->sa->peer->cfg.name, selector_str(sel, text, sizeof(text)),
-		      n ? ours : "none");
-}
-
 static unsigned qm_pending(const struct isakmp_sa *sa)
 {
 	const struct exchange *x;
@@ -124,7 +105,8 @@ static bool qm_choose(struct exchange *x, const struct inmsg *m)
 	struct qm *q = &x->qm;
 	struct view body = need(m, PL_SA)->body;
 	const char *name = x->sa->peer->cfg.name, *bad = "";
-	char why[WHY_LEN] = "";
+	struct ike_diagnosis d;
+	struct mismatch why;
 	struct selector sel;
 
 	if (sa_payload_parse(body, &x->ike->offer, &bad) != 0) {
@@ -142,7 +124,8 @@ static bool qm_choose(struct exchange *x, const struct inmsg *m)
 	natt_oa_read(x, &m->list);
 	q->child = qm_find_child(x, &sel);
 	if (!q->child) {
-		qm_selector_mismatch(x, &sel);
+		diag_selectors(&d, x->sa, &sel);
+		exchange_diagnose(x, N_INVALID_ID_INFORMATION, &d);
 		return false;
 	}
 	if (q->child->down) {
@@ -152,11 +135,10 @@ static bool qm_choose(struct exchange *x, const struct inmsg *m)
 	}
 	uint32_t spi = q->choice.spi;
 	struct esp_policy policy = qm_policy(x, q->child);
-	if (esp_offer_select(&x->ike->offer, &policy, &q->choice, why, sizeof(why)) != 0) {
+	if (esp_offer_choose(&x->ike->offer, &policy, &q->choice, &why) != 0) {
 		q->choice.spi = spi;
-		exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
-			      "no phase 2 proposal of %s is acceptable for %s: %s", name,
-			      q->child->cfg.name, why);
+		diag_mismatch(&d, x->sa, q->child, &why);
+		exchange_diagnose(x, N_NO_PROPOSAL_CHOSEN, &d);
 		return false;
 	}
 	return true;

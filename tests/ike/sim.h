@@ -91,6 +91,8 @@ const char *sim_error(const struct sim *sim);
 struct sim_totals sim_totals(const struct sim *sim);
 /* The last error that a node remembers for its peer. */
 const char *sim_last_error(struct sim *sim, unsigned node, unsigned peer);
+/* The last diagnosis of that kind that a node has made, or NULL. */
+const struct ike_diagnosis *sim_diagnosis(struct sim *sim, unsigned node, enum ike_diag code);
 /* A hook that sees every ISAKMP message when it is sent; it may change it or return false to drop.
  */
 void sim_set_tap(struct sim *sim,

@@ -217,3 +217,10 @@ const char *sim_last_error(struct sim *s, unsigned node, unsigned peer)
 	ike_peer_foreach(s->nodes[node].ike, copy_error, &w);
 	return w.text;
 }
+
+const struct ike_diagnosis *sim_diagnosis(struct sim *s, unsigned node, enum ike_diag code)
+{
+	const struct ike_diagnosis *d = s->nodes[node].diagnosed;
+
+	return d && d[code].text[0] ? &d[code] : NULL;
+}

@@ -50,6 +50,7 @@ struct sim_node {
 	LIST_HEAD(, sim_reservation) reserved[SINK_BUCKETS];
 	unsigned n_sas, n_reserved, slots;
 	struct sim_policy *policies; /* n_peers * POLICIES_PER_PEER */
+	struct ike_diagnosis *diagnosed; /* the last of each kind, text "": none; or NULL */
 };
 
 enum ev_type { EV_MSG, EV_ESP, EV_JOB, EV_INSTALLED, EV_TRAFFIC, EV_CHAOS, EV_TIMER, EV_FLOW };

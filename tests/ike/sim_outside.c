@@ -257,6 +257,10 @@ static void op_event(void *ctx, const struct ike_event *ev)
 {
 	struct sim_node *n = ctx;
 
+	if (ev->diagnosis && !n->diagnosed)
+		n->diagnosed = calloc(IKE_DIAG_COUNT, sizeof(*n->diagnosed));
+	if (ev->diagnosis)
+		n->diagnosed[ev->diagnosis->code] = *ev->diagnosis;
 	sim_say(n->sim, "node %u: [%s%s%s] %s", n->idx, ev->peer, ev->child[0] ? "/" : "",
 		ev->child, ev->text);
 }

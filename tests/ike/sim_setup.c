@@ -250,6 +250,7 @@ void sim_free(struct sim *s)
 			free(s->nodes[i].peers[k].children);
 		}
 		free(s->nodes[i].peers);
+		free(s->nodes[i].diagnosed);
 		free(s->nodes[i].policies);
 	}
 	while (s->n)
