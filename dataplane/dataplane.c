@@ -17,6 +17,7 @@
 
 #define POLL_BURST     64
 #define OWN_MBUFS      4095
+#define JUMBO_MBUFS    127 /* of 64 KB */
 #define MBUF_CACHE     256
 #define OWNER_BITS     6
 #define MIN_GENERATION 8
@@ -93,6 +94,7 @@ static int worker_create(struct dp *dp, const struct dp_cfg *cfg, uint16_t id)
 	lc->idle = cfg->idle;
 	lc->tsc_hz = rte_get_tsc_hz();
 	lc->pool = dp->pool;
+	lc->jumbo = dp->jumbo;
 	lc->mb = crypto_mgr_new();
 	for (uint16_t i = 0; i < id; i++)
 		lc->handover[i] = dp->worker[i].lc->handover[i];
@@ -119,7 +121,11 @@ static int pools_create(struct dp *dp, const struct dp_cfg *cfg, char *why, size
 		rte_pktmbuf_pool_create("packets", n, MBUF_CACHE, 0, mbuf_room(cfg), SOCKET_ID_ANY);
 	dp->own_pool = rte_pktmbuf_pool_create("own", OWN_MBUFS, MBUF_CACHE / 4, 0, mbuf_room(cfg),
 					       SOCKET_ID_ANY);
-	return dp->pool && dp->own_pool ? 0 : no_memory(why, why_size, "packet buffers");
+	/* touched only by packets that are in several mbufs; a cache would hold most of it */
+	dp->jumbo = rte_pktmbuf_pool_create("jumbo", JUMBO_MBUFS, 0, 0, UINT16_MAX, SOCKET_ID_ANY);
+	return dp->pool && dp->own_pool && dp->jumbo
+		       ? 0
+		       : no_memory(why, why_size, "packet buffers");
 }
 
 static int ports_open(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size)
@@ -393,6 +399,7 @@ void dp_stop(struct dp *dp)
 	spd_free(dp->spd);
 	fib_free(dp->fib);
 	rte_mempool_free(dp->pool);
+	rte_mempool_free(dp->jumbo);
 	rte_mempool_free(dp->own_pool);
 	if (dp->mb)
 		free_mb_mgr(dp->mb);

@@ -97,6 +97,7 @@ struct dp {
 	struct spi_layout spi;
 	struct rte_mempool *pool;     /* the workers': received packets */
 	struct rte_mempool *own_pool; /* what control sends */
+	struct rte_mempool *jumbo;    /* packets that do not fit one mbuf of pool, see esp.h */
 	IMB_MGR *mb;
 	uint64_t pool_bytes;
 	char versions[128];

@@ -76,13 +76,17 @@ void esp_env_init(struct esp_env *env, bool huge, unsigned mbufs)
 					    SOCKET_ID_ANY);
 	if (!env->pool)
 		fail("pool");
+	env->jumbo = rte_pktmbuf_pool_create("jumbo", 7, 0, 0, UINT16_MAX, SOCKET_ID_ANY);
+	if (!env->jumbo)
+		fail("jumbo pool");
 	lc->pool = env->pool;
+	lc->jumbo = env->jumbo;
 	env->lc = lc;
 }
 
 bool esp_env_no_leak(const struct esp_env *env)
 {
-	return rte_mempool_in_use_count(env->pool) == 0;
+	return rte_mempool_in_use_count(env->pool) == 0 && rte_mempool_in_use_count(env->jumbo) == 0;
 }
 
 bool esp_env_done(struct esp_env *env)
@@ -103,6 +107,7 @@ bool esp_env_done(struct esp_env *env)
 	rte_ring_free(lc->handover[0]);
 	rte_ring_free(lc->handover[1]);
 	rte_mempool_free(env->pool);
+	rte_mempool_free(env->jumbo);
 	free_mb_mgr(lc->mb);
 	free(lc->backlog.evt);
 	free(lc->sa_in);
@@ -202,6 +207,27 @@ struct rte_mbuf *esp_env_inner(struct esp_env *env, const struct inner_spec *spe
 	memset(pkt_meta(pkt), 0, sizeof(struct pkt_meta));
 	pkt_meta(pkt)->slot = slot;
 	return pkt;
+}
+
+struct rte_mbuf *esp_env_chain(struct esp_env *env, const uint8_t *data, uint32_t len, uint32_t seg)
+{
+	struct rte_mbuf *head = NULL, *part;
+	uint32_t done = 0, n;
+
+	do {
+		n = seg ? RTE_MIN(seg, len - done) : len;
+		part = rte_pktmbuf_alloc(env->pool);
+		if (!part || rte_pktmbuf_tailroom(part) < n)
+			fail("no mbuf");
+		memcpy(rte_pktmbuf_append(part, (uint16_t)n), data + done, n);
+		done += n;
+		if (!head)
+			head = part;
+		else if (rte_pktmbuf_chain(head, part))
+			fail("too many segments");
+	} while (done < len);
+	memset(pkt_meta(head), 0, sizeof(struct pkt_meta));
+	return head;
 }
 
 struct rte_mbuf *esp_env_packet(struct esp_env *env, const uint8_t *data, uint32_t len, bool udp)

@@ -15,7 +15,7 @@
 
 struct esp_env {
 	struct lcore *lc;
-	struct rte_mempool *pool;
+	struct rte_mempool *pool, *jumbo;
 };
 
 /* EAL (once a process: no huge pages unless asked, no PCI, nothing shared), an lcore with SA
@@ -49,6 +49,8 @@ struct inner_spec {
 void esp_env_inner_bytes(const struct inner_spec *spec, uint8_t *out);
 struct rte_mbuf *esp_env_inner(struct esp_env *env, const struct inner_spec *spec, uint32_t slot);
 
+/* A chain of mbufs with at most seg bytes each (0: one mbuf); meta is zero. */
+struct rte_mbuf *esp_env_chain(struct esp_env *env, const uint8_t *data, uint32_t len, uint32_t seg);
 /* A packet from bytes that start at the IP header; inbound meta as stage_classify() leaves it. */
 struct rte_mbuf *esp_env_packet(struct esp_env *env, const uint8_t *data, uint32_t len, bool udp);
 /* Makes what stage_esp_out() left arrive at stage_esp_in(). */

@@ -317,7 +317,8 @@ Test(esp_out, no_mbuf_for_the_copy, .init = setup, .fini = teardown)
 	while (n > 0)
 		rte_pktmbuf_free(all[--n]);
 	rte_pktmbuf_free(pkt);
-	/* longer than any mbuf of the pool */
+	/* longer than any mbuf of the pools */
+	env.lc->jumbo = NULL;
 	pkt = packet((struct inner_spec){ .total = 1800 });
 	all[0] = rte_pktmbuf_alloc(env.pool);
 	memset(rte_pktmbuf_append(all[0], 1800), 0, 1800);
