@@ -8,6 +8,7 @@
 
 #include <rte_eal.h>
 
+#include "install.h"
 #include "report.h"
 
 struct options {
@@ -36,6 +37,7 @@ static const struct group groups[] = {
 static void usage(FILE *to)
 {
 	fputs("Usage: shrike_bench [options]\n"
+	      "       shrike_bench install [options]   burst times while SAs are installed (--help)\n"
 	      "  --json          print JSON instead of a table\n"
 	      "  --quick         one lcore, fewer rows and repetitions, a few seconds\n"
 	      "  --verify        time nothing: send packets out and back in, compare each\n"
@@ -265,6 +267,8 @@ int main(int argc, char **argv)
 	struct options o;
 	int err = 0;
 
+	if (argc > 1 && strcmp(argv[1], "install") == 0)
+		return install_main(argc - 1, argv + 1);
 	if (options_read(&o, argc, argv))
 		return 2;
 	if (rig_eal_start(o.cpu, o.lcores, !o.once))
