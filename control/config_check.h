@@ -84,6 +84,18 @@ void check_child_life(struct check *c, struct where w, const struct raw_child *r
 		      struct ike_child_cfg *child);
 void check_peer_life(struct check *c, struct where w, const struct raw_peer *raw,
 		     struct ike_peer_cfg *peer);
+/* config_child.c: phase 2 proposals as other options change them, in this order; then parallel pairs. */
+void check_child_sha256(struct check *c, struct where w, bool truncate, struct ike_child_cfg *child);
+void check_child_esn(struct check *c, struct where w, const struct raw_child *raw,
+		     struct ike_child_cfg *child);
+void check_child_ah(struct check *c, struct where w, const struct ike_peer_cfg *peer,
+		    const struct ike_child_cfg *child);
+/* Adds one struct ike_child_cfg, and its policy, per pair of local and remote network. */
+void check_child_networks(struct check *c, struct where w, const struct raw_child *raw,
+			  struct ike_peer_cfg *peer, const struct ike_child_cfg *template);
+void check_child_pairs_number(struct check *c, struct where w, const struct raw_child *raw,
+			      struct ike_child_cfg *child);
+
 /* A file's name, beside the configuration unless absolute; false after a report. */
 bool check_path(struct check *c, struct where w, const char *text, char *out, size_t size);
 /* Our certificate and key for a peer, and our identity: auth is AUTH_RSA_SIG, or any ECDSA method. */

@@ -87,7 +87,7 @@ static void check_child_options(struct check *c, struct where w, const struct ra
 	static const char *const starts[] = { "passive", "immediate", "on-demand" };
 	static const char *const df_words[] = { "copy", "set", "clear" };
 	unsigned mode = 0, start = peer->initiate ? START_ON_DEMAND : START_PASSIVE, df = DF_COPY;
-	uint64_t window = 1024, pairs = 1;
+	uint64_t window = 1024;
 
 	check_word(c, where_key(w, "mode"), raw->mode, modes, 2, &mode);
 	child->mode = mode == 0 ? SA_TUNNEL : SA_TRANSPORT;
@@ -104,8 +104,7 @@ static void check_child_options(struct check *c, struct where w, const struct ra
 		check_error(c, where_key(w, "replay-window"),
 			    "replay-window must be a power of two");
 	child->replay_window = (uint32_t)window;
-	check_number(c, where_key(w, "pairs"), raw->pairs, 1, DP_MAX_WORKERS, &pairs);
-	child->pairs = (unsigned)pairs;
+	check_child_pairs_number(c, w, raw, child);
 	check_child_life(c, w, raw, child);
 }
 
@@ -124,47 +123,6 @@ static void check_child_selector(struct check *c, struct where w, const struct r
 			    "ports need 'protocol: tcp', 'udp' or 'sctp'");
 	sel->local_port = (uint16_t)local_port;
 	sel->remote_port = (uint16_t)remote_port;
-}
-
-/* One struct ike_child_cfg per pair of local and remote network: the first has the child's name,
- * the others "name-2", "name-3", ... */
-static void check_child_pairs(struct check *c, struct where w, const struct raw_child *raw,
-			      struct ike_peer_cfg *peer, const struct ike_child_cfg *template)
-{
-	char full[2 * IKE_NAME_LEN + 2];
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < raw->local_count; i++) {
-		struct ip_range local = { 0 };
-		if (!check_range(c, where_item(w, "local", i), raw->local[i], &local))
-			continue;
-		for (unsigned k = 0; k < raw->remote_count; k++) {
-			struct ike_child_cfg *child = &peer->children[peer->n_children];
-			*child = *template;
-			child->sel.local = local;
-			/* one report for each mistake in the list, not one for each pair */
-			if (i > 0 && ip_range_parse(strcmp(raw->remote[k], "any") == 0 ?
-							    "0.0.0.0/0" :
-							    raw->remote[k],
-						    &child->sel.remote) != 0)
-				continue;
-			if (i == 0 && !check_range(c, where_item(w, "remote", k), raw->remote[k],
-						   &child->sel.remote))
-				continue;
-			if (n++ > 0) {
-				size_t len = strnlen(child->name, sizeof(child->name) - 8);
-				snprintf(child->name + len, sizeof(child->name) - len, "-%u", n);
-			}
-			snprintf(full, sizeof(full), "%s/%s", peer->name, child->name);
-			struct spd_policy *p =
-				check_add_policy(c, w, full, POLICY_PROTECT, &child->sel);
-			if (!p)
-				return;
-			p->gateway = peer->remote.family != IP_NONE ? peer->remote : peer->local;
-			child->policy = p->id;
-			peer->n_children++;
-		}
-	}
 }
 
 /* Transport mode carries the gateways' own packets only (RFC 4301 section 4.1). */
@@ -186,8 +144,11 @@ static void check_transport(struct check *c, struct where w, const struct ike_pe
 static void check_children(struct check *c, unsigned peer_index, const struct raw_peer *raw,
 			   struct ike_peer_cfg *peer)
 {
+	bool short_sha256 = false;
 	size_t cap = 0;
 
+	check_bool(c, where_key(where_at("peers[%u]", peer_index), "sha256-96"), raw->sha256_96,
+		   &short_sha256);
 	for (unsigned i = 0; i < raw->children_count; i++)
 		cap += (size_t)raw->children[i].local_count * raw->children[i].remote_count;
 	if (cap > SPD_MAX_POLICIES) {
@@ -205,10 +166,14 @@ static void check_children(struct check *c, unsigned peer_index, const struct ra
 		unsigned first = peer->n_children;
 
 		check_name(c, where_key(w, "name"), rc->name, child.name, sizeof(child.name) - 8);
+		memcpy(child.list, child.name, sizeof(child.list));
 		check_esp_proposals(c, w, rc, &child);
+		check_child_sha256(c, w, short_sha256, &child);
+		check_child_esn(c, w, rc, &child);
+		check_child_ah(c, w, peer, &child);
 		check_child_options(c, w, rc, peer, &child);
 		check_child_selector(c, w, rc, &child.sel);
-		check_child_pairs(c, w, rc, peer, &child);
+		check_child_networks(c, w, rc, peer, &child);
 		for (unsigned k = first; k < peer->n_children; k++)
 			check_transport(c, w, peer, &peer->children[k]);
 		c->cfg->n_children++;
@@ -299,13 +264,38 @@ static void check_secret(struct check *c, struct where w, const struct raw_peer 
 	peer->psk_len = s->len;
 }
 
+/* Methods of RFC 2409 that are not built, and why. */
+static bool auth_refused(struct check *c, struct where w, const char *text)
+{
+	static const struct {
+		const char *start, *why;
+	} refused[] = {
+		{ "rsa-enc", "RSA encryption lets a peer try out ciphertexts (Bleichenbacher's "
+			     "attack works against it); use rsa: signatures" },
+		{ "rsa-rev", "revised RSA encryption lets a peer try out ciphertexts "
+			     "(Bleichenbacher's attack); use rsa: signatures" },
+		{ "dss", "DSS signatures rest on 1024-bit keys and SHA-1; use rsa or ecdsa" },
+		{ "dsa", "DSS signatures rest on 1024-bit keys and SHA-1; use rsa or ecdsa" },
+		{ "ed25519", "IKEv1 has no number for Ed25519; use ecdsa" },
+	};
+
+	for (size_t i = 0; text && i < sizeof(refused) / sizeof(refused[0]); i++) {
+		if (strncmp(refused[i].start, text, strlen(refused[i].start)) != 0)
+			continue;
+		check_error(c, w, "'%s': %s", text, refused[i].why);
+		return true;
+	}
+	return false;
+}
+
 static void check_auth(struct check *c, struct where w, const struct raw_peer *raw,
 		       struct ike_peer_cfg *peer)
 {
 	static const char *const words[] = { "psk", "rsa", "ecdsa" };
 	unsigned auth = 0;
 
-	if (!check_word(c, where_key(w, "auth"), raw->auth, words, 3, &auth))
+	if (auth_refused(c, where_key(w, "auth"), raw->auth) ||
+	    !check_word(c, where_key(w, "auth"), raw->auth, words, 3, &auth))
 		return;
 	if (auth != 0) {
 		if (raw->secret)

@@ -197,6 +197,11 @@ const struct config_option config_options[] = {
 	{ "peers[].encapsulation", "auto or force", "auto", NULL,
 	  "auto: ESP goes in UDP when there is a NAT between the gateways. force: always.",
 	  "encapsulation: force" },
+	{ "peers[].sha256-96", "yes or no", "no", NULL,
+	  "yes: the peer cuts HMAC-SHA-256 at 96 bits, as was usual before RFC 4868 (old Linux "
+	  "kernels and Android); the negotiation cannot tell. Turns sha256 of all children into "
+	  "sha256_96.",
+	  "sha256-96: yes" },
 	{ "peers[].retries", "number", "5", NULL,
 	  "How often a message is sent again before the peer counts as silent, from 1 to 20.",
 	  "retries: 8" },
@@ -226,8 +231,8 @@ const struct config_option config_options[] = {
 	{ "peers[].children[].remote-port", "number", "0", NULL,
 	  "Only this port on the peer's side; 0 is any.", "protocol: udp\nremote-port: 53" },
 	{ "peers[].children[].proposals", "list of phase 2 proposals", NULL, NULL,
-	  "What is offered and accepted for the SA pair, by preference: encryption, integrity "
-	  "unless "
+	  "What is offered and accepted for the SA pair, by preference: encryption (aes128, aes256ctr, "
+	  "aes128gcm16, aes128gmac, 3des, null, ...; or ah for AH), integrity unless "
 	  "the cipher brings its own, and a group for perfect forward secrecy, joined by hyphens. "
 	  "All "
 	  "proposals of a child have the same group or none. " WEAK_NOTE,
@@ -266,8 +271,15 @@ const struct config_option config_options[] = {
 	  "yes: the outer packet gets the inner packet's DSCP, which tells the network between the "
 	  "gateways what kind of traffic it is.",
 	  "copy-dscp: yes" },
-	{ "peers[].children[].pairs", "number", "1", NULL,
-	  "SA pairs with the same selectors, each owned by another worker lcore.", "pairs: 2" },
+	{ "peers[].children[].sa-pairs", "number or per-lcore", "1", NULL,
+	  "SA pairs with the same selectors, each owned by another worker lcore, so that one tunnel "
+	  "uses several CPUs; per-lcore: as many as there are workers. Each is renewed on its own. "
+	  "Both gateways should say the same.",
+	  "sa-pairs: per-lcore" },
+	{ "peers[].children[].esn", "no, yes or prefer", "no", NULL,
+	  "Extended sequence numbers (64 bits), for pairs that carry more than four thousand million "
+	  "packets. prefer: offer and accept both. The proposals may say it instead (esn, noesn).",
+	  "esn: prefer" },
 };
 
 const size_t config_options_n = sizeof(config_options) / sizeof(config_options[0]);

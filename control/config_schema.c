@@ -82,7 +82,8 @@ static const cyaml_schema_field_t child_fields[] = {
 	TEXT("replay-window", struct raw_child, replay_window),
 	TEXT("df", struct raw_child, df),
 	TEXT("copy-dscp", struct raw_child, copy_dscp),
-	TEXT("pairs", struct raw_child, pairs),
+	TEXT("sa-pairs", struct raw_child, sa_pairs),
+	TEXT("esn", struct raw_child, esn),
 	CYAML_FIELD_END,
 };
 
@@ -106,6 +107,7 @@ static const cyaml_schema_field_t peer_fields[] = {
 	TEXT("rekey-margin", struct raw_peer, rekey_margin),
 	TEXT("dpd", struct raw_peer, dpd),
 	TEXT("encapsulation", struct raw_peer, encapsulation),
+	TEXT("sha256-96", struct raw_peer, sha256_96),
 	TEXT("retries", struct raw_peer, retries),
 	TEXT("retry-interval", struct raw_peer, retry_interval),
 	LIST("children", struct raw_peer, children, child_entry, 65536),

@@ -37,7 +37,7 @@ struct raw_child {
 	unsigned local_count, remote_count, proposals_count;
 	char *mode, *protocol, *local_port, *remote_port;
 	char *lifetime, *lifetime_bytes, *lifetime_packets, *rekey_margin, *start, *replay_window, *df, *copy_dscp;
-	char *pairs;
+	char *sa_pairs, *esn;
 };
 
 struct raw_peer {
@@ -45,7 +45,7 @@ struct raw_peer {
 	char *auth, *certificate, *key, *passphrase_file;
 	char **proposals;
 	unsigned proposals_count;
-	char *lifetime, *lifetime_bytes, *rekey_margin, *dpd, *encapsulation, *retries, *retry_interval;
+	char *lifetime, *lifetime_bytes, *rekey_margin, *dpd, *encapsulation, *sha256_96, *retries, *retry_interval;
 	struct raw_child *children;
 	unsigned children_count;
 };

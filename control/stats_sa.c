@@ -107,6 +107,8 @@ static json_t *direction_json(struct walk *w, const struct ike_child_info *i, en
 				      (int)i->sel.remote_port));
 	json_object_set_new(o, "local", path_json(&i->path.local, i->path.local_port));
 	json_object_set_new(o, "remote", path_json(&i->path.remote, i->path.remote_port));
+	json_object_set_new(o, "protocol", json_string(i->t.ah ? "ah" : "esp"));
+	json_object_set_new(o, "pair", json_integer(i->pair));
 	json_object_set_new(o, "lcore", json_integer(i->ref.owner));
 	json_object_set_new(o, "packets", json_integer(COUNT(c.packets)));
 	json_object_set_new(o, "bytes", json_integer(COUNT(c.bytes)));

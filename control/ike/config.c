@@ -9,12 +9,12 @@
 static bool esp_equal(const struct esp_transform *a, const struct esp_transform *b)
 {
 	return a->encr == b->encr && a->key_bits == b->key_bits && a->integ == b->integ &&
-	       a->group == b->group && a->esn == b->esn;
+	       a->group == b->group && a->esn == b->esn && a->ah == b->ah;
 }
 
 bool child_cfg_equal(const struct ike_child_cfg *a, const struct ike_child_cfg *b)
 {
-	if (strcmp(a->name, b->name) != 0 || a->policy != b->policy ||
+	if (strcmp(a->name, b->name) != 0 || strcmp(a->list, b->list) != 0 || a->policy != b->policy ||
 	    !selector_equal(&a->sel, &b->sel) || a->n_esp != b->n_esp || a->mode != b->mode ||
 	    a->start != b->start || a->pairs != b->pairs || a->life_s != b->life_s ||
 	    a->margin_s != b->margin_s || a->life_kb != b->life_kb ||

@@ -32,6 +32,7 @@ enum child_start {
 
 struct ike_child_cfg {
 	char name[IKE_NAME_LEN];
+	char list[IKE_NAME_LEN]; /* what all children of one list of networks are called, or "" */
 	uint32_t policy; /* id of the SPD entry it serves */
 	struct selector sel;
 	struct esp_transform esp[IKE_CFG_TRANSFORMS]; /* by preference */
@@ -183,7 +184,8 @@ void ike_bad_spi(struct ike *ike, const struct ip_addr *remote, uint32_t spi);
 uint64_t ike_next_timer(struct ike *ike);
 void ike_run_timers(struct ike *ike);
 
-/* By hand. name is a peer ("gw-b"), or a peer and a child ("gw-b/net"). 0; -ENOENT; -EALREADY; up:
+/* By hand. name is a peer ("gw-b"), a peer and a child or list of children ("gw-b/net"), or for
+ * ike_rekey() one pair of that ("gw-b/net#2"). 0; -ENOENT; -EALREADY; up:
  * -ENOTCONN when the peer has no address to call. */
 int ike_up(struct ike *ike, const char *name);	  /* negotiates what is missing */
 int ike_down(struct ike *ike, const char *name);  /* DELETEs, and stays down until up or acquire */

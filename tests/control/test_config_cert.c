@@ -195,7 +195,7 @@ Test(config_cert, mistakes)
 	char text[512];
 
 	bad(with_cert(&l, "rsa", ""), 34, "the key is an ECDSA key: it needs 'auth: ecdsa'");
-	bad(with_cert(&l, "dsa", ""), 34, "psk, rsa or ecdsa, not 'dsa'");
+	bad(with_cert(&l, "dsa", ""), 34, "'dsa': DSS signatures rest on");
 	bad(with_cert(&l, "psk", ""), 35, "a certificate needs 'auth: rsa'");
 	bad(with_cert(&l, "ecdsa", "    secret: a\n"), 37, "there is no 'secret'");
 	bad(with("    auth: ecdsa\n    certificate: x\n    key: y\n", ""), 33,

@@ -453,3 +453,65 @@ Test(nat, who_is_behind_no_nat_does_not_move)
 		two_nodes_end(s);
 	}
 }
+
+/* ------------------------------------------------------------------- names by hand ---------- */
+
+/* A list of networks is negotiated as many Quick Modes, and addressed by one name. */
+Test(operator, a_list_of_networks_has_one_name)
+{
+	struct sim *s = nodes_with(0, NULL, NULL);
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct ike_peer_cfg *p = sim_peer_cfg(s, i, 1 - i);
+		p->children = realloc(p->children, 2 * sizeof(*p->children));
+		p->n_children = 2;
+		p->children[1] = p->children[0];
+		snprintf(p->children[1].name, IKE_NAME_LEN, "net-2");
+		snprintf(p->children[0].name, IKE_NAME_LEN, "net");
+		snprintf(p->children[0].list, IKE_NAME_LEN, "net");
+		snprintf(p->children[1].list, IKE_NAME_LEN, "net");
+		p->children[1].policy++;
+		p->children[1].sel.local.lo.b[2]++;
+		p->children[1].sel.local.hi.b[2]++;
+		p->children[1].sel.remote.lo.b[2]++;
+		p->children[1].sel.remote.hi.b[2]++;
+		p->children[0].start = p->children[1].start = START_PASSIVE;
+	}
+	sim_start(s);
+	sim_run(s, SEC);
+	cr_expect_eq(ike_up(sim_engine(s, 1), "node0/net-2"), 0);
+	sim_run(s, 5 * SEC);
+	cr_expect_eq(sim_pairs(s, 1), 1);
+	cr_expect_eq(ike_up(sim_engine(s, 1), "node0/net"), 0);
+	sim_run(s, 5 * SEC);
+	cr_expect_eq(sim_pairs(s, 1), 2);
+	cr_expect_eq(ike_up(sim_engine(s, 1), "node0/net"), -EALREADY);
+	uint64_t before = sim_totals(s).messages;
+	cr_expect_eq(ike_rekey(sim_engine(s, 1), "node0/net"), 0);
+	sim_run(s, 5 * SEC);
+	cr_expect_eq(sim_totals(s).messages, before + 6, "two Quick Modes");
+	cr_expect_eq(ike_down(sim_engine(s, 1), "node0/net"), 0);
+	sim_run(s, 5 * SEC);
+	cr_expect_eq(sim_pairs(s, 1), 0);
+	cr_expect_eq(ike_down(sim_engine(s, 1), "node0/net"), -EALREADY);
+	cr_expect_eq(ike_down(sim_engine(s, 1), "node0/ne"), -ENOENT);
+	two_nodes_end(s);
+}
+
+Test(operator, one_of_parallel_pairs_is_renewed_by_its_number)
+{
+	struct sim *s = parallel_up(PAIRS);
+	struct numbered before = pairs_of(s, 1);
+
+	cr_expect_eq(ike_rekey(sim_engine(s, 1), "node0/net0#3"), 0);
+	sim_run(s, 60 * SEC);
+	struct numbered after = pairs_of(s, 1);
+	for (unsigned i = 0; i < PAIRS; i++)
+		cr_expect_eq(before.ref[i].spi != after.ref[i].spi, i == 3, "pair %u", i);
+	cr_expect_eq(ike_rekey(sim_engine(s, 1), "node0/net0#4"), -ENOTCONN);
+	cr_expect_eq(ike_rekey(sim_engine(s, 1), "node0/net0#"), -ENOENT);
+	cr_expect_eq(ike_rekey(sim_engine(s, 1), "node0/net0#x"), -ENOENT);
+	cr_expect_eq(ike_rekey(sim_engine(s, 1), "node0/net0#1000"), -ENOENT);
+	cr_expect_eq(ike_rekey(sim_engine(s, 1), "node0/#1"), -ENOENT);
+	two_nodes_end(s);
+}

@@ -1,0 +1,106 @@
+/* What the configuration can say about a child's proposals, networks and parallel pairs. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config_file.h"
+
+TestSuite(config_child, .init = files_setup, .fini = files_teardown);
+
+static struct config *with(const char *old, const char *new, unsigned warnings)
+{
+	char *text = good_with(old, new);
+	struct config *cfg = load_good(text, NULL, warnings);
+
+	free(text);
+	return cfg;
+}
+
+/* The transforms of the first child as text, with blanks between. */
+static const char *proposals(const struct config *cfg)
+{
+	static char all[512];
+	char one[TRANSFORM_STR_LEN];
+	const struct ike_child_cfg *c = &cfg->peers[0].children[0];
+
+	all[0] = '\0';
+	for (unsigned i = 0; i < c->n_esp; i++) {
+		strcat(all, i ? " " : "");
+		strcat(all, esp_transform_str(&c->esp[i], one, sizeof(one)));
+	}
+	return all;
+}
+
+static void expect_proposals(const char *old, const char *new, unsigned warnings, const char *want)
+{
+	struct config *cfg = with(old, new, warnings);
+
+	cr_expect_str_eq(proposals(cfg), want);
+	config_free(cfg);
+}
+
+Test(config_child, proposals_by_preference)
+{
+	expect_proposals("[aes128gcm16]", "[ah-sha256-sha1, aes256ctr-sha512, aes192gcm12]", 0,
+			 "ah-sha256 ah-sha1 aes256ctr-sha512 aes192gcm12");
+	/* weak ones are taken, because they are named, and warned of, once each */
+	expect_proposals("[aes128gcm16]", "[\"3des-md5, null-sha1\", aes128gmac, ah-md5]", 4,
+			 "3des-md5 null-sha1 aes128gmac ah-md5");
+}
+
+Test(config_child, esn)
+{
+	expect_proposals("start: immediate", "esn: yes", 0, "aes128gcm16-esn");
+	expect_proposals("start: immediate", "esn: no", 0, "aes128gcm16");
+	expect_proposals("start: immediate", "esn: prefer", 0, "aes128gcm16-esn aes128gcm16");
+	expect_proposals("[aes128gcm16]", "[aes128gcm16-aes256gcm16]\n        esn: prefer", 0,
+			 "aes128gcm16-esn aes128gcm16 aes256gcm16-esn aes256gcm16");
+	expect_proposals("[aes128gcm16]", "[aes128gcm16-noesn-esn]", 0,
+			 "aes128gcm16 aes128gcm16-esn");
+}
+
+Test(config_child, sha256_at_96_bits_for_all_children_of_a_peer)
+{
+	char *text = good_with("[aes128gcm16]", "[aes128-sha256, ah-sha256, aes256-sha512]");
+	char *at = strstr(text, "    dpd: 30s\n"), *whole = calloc(1, strlen(text) + 64);
+
+	strncpy(whole, text, (size_t)(at - text));
+	strcat(whole, "    sha256-96: yes\n");
+	strcat(whole, at);
+	struct config *cfg = load_good(whole, NULL, 0);
+	cr_expect_str_eq(proposals(cfg), "aes128-sha256_96 ah-sha256_96 aes256-sha512");
+	config_free(cfg);
+	free(whole);
+	cfg = load_good(text, NULL, 0);
+	cr_expect_str_eq(proposals(cfg), "aes128-sha256 ah-sha256 aes256-sha512");
+	config_free(cfg);
+	free(text);
+}
+
+Test(config_child, parallel_pairs)
+{
+	struct config *cfg = with("start: immediate", "sa-pairs: 4", 0);
+
+	cr_expect_eq(cfg->peers[0].children[0].pairs, 4);
+	config_free(cfg);
+	cfg = with("start: immediate", "sa-pairs: per-lcore", 0);
+	cr_expect_eq(cfg->peers[0].children[0].pairs, cfg->dp.n_workers);
+	config_free(cfg);
+	cfg = with("start: immediate", "df: copy", 0);
+	cr_expect_eq(cfg->peers[0].children[0].pairs, 1);
+	config_free(cfg);
+}
+
+/* Two remote networks: two children, of one list. */
+Test(config_child, a_list_of_networks_is_one_name)
+{
+	struct config *cfg = with("start: immediate", "df: copy", 0);
+	const struct ike_peer_cfg *p = &cfg->peers[0];
+
+	cr_assert_eq(p->n_children, 2);
+	cr_expect_str_eq(p->children[0].name, "net");
+	cr_expect_str_eq(p->children[1].name, "net-2");
+	cr_expect_str_eq(p->children[0].list, "net");
+	cr_expect_str_eq(p->children[1].list, "net");
+	config_free(cfg);
+}
