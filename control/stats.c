@@ -77,6 +77,8 @@ json_t *stats_lcores(const struct stats_source *s)
 		json_object_set_new(o, "punted", json_integer(COUNT(l.punted)));
 		json_object_set_new(o, "injected", json_integer(COUNT(l.injected)));
 		json_object_set_new(o, "natt_keepalives", json_integer(COUNT(l.natt_keepalives)));
+		json_object_set_new(o, "reassembled", json_integer(COUNT(l.reassembled)));
+		json_object_set_new(o, "reassembled_from", json_integer(COUNT(l.reassembled_from)));
 		json_object_set_new(o, "drops", lcore_drops(s->dp, i));
 		json_array_append_new(lcores, o);
 	}

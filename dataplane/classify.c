@@ -4,6 +4,7 @@
 #include <rte_prefetch.h>
 
 #include "lcore.h"
+#include "reassembly.h"
 #include "source.h"
 #include "spd.h"
 #include "wire.h"
@@ -92,18 +93,25 @@ static enum verdict natt_classify(struct lcore *lc, struct rte_mbuf *pkt, const 
 	return V_ESP;
 }
 
+/* To the worker that puts it together, see reassembly.h. */
+static enum verdict fragment_hand_over(struct lcore *lc, struct rte_mbuf *pkt, const uint8_t *ip)
+{
+	if (ip[IP4_PROTO] != PROTO_ESP && ip[IP4_PROTO] != PROTO_AH && ip[IP4_PROTO] != PROTO_UDP &&
+	    ip[IP4_PROTO] != PROTO_ICMP)
+		return gone(lc, pkt, DROP_ip_fragment);
+	pkt_meta(pkt)->flags |= PKT_FRAGMENT;
+	lcore_handover(lc, reassembly_worker(lc, pkt), pkt);
+	return V_GONE;
+}
+
 /* A sound packet to one of our addresses. */
 static enum verdict local_classify(struct lcore *lc, struct rte_mbuf *pkt, const uint8_t *ip)
 {
 	unsigned ihl = ip4_header_len(ip), len = rte_pktmbuf_data_len(pkt);
 	uint16_t port;
 
-	if (unlikely(ip4_is_fragment(ip))) {
-		/* control puts IKE together again; fragments of anything else it does not see */
-		if (ip[IP4_PROTO] == PROTO_UDP)
-			return V_HOST;
-		return gone(lc, pkt, DROP_ip_fragment);
-	}
+	if (unlikely(ip4_is_fragment(ip)))
+		return fragment_hand_over(lc, pkt, ip);
 	switch (ip[IP4_PROTO]) {
 	case PROTO_ESP:
 		pkt_meta(pkt)->l4_off = (uint8_t)ihl;
@@ -127,11 +135,23 @@ static enum verdict local_classify(struct lcore *lc, struct rte_mbuf *pkt, const
 	return gone(lc, pkt, DROP_ip_not_ours);
 }
 
+/* A sound packet, trimmed. */
+static enum verdict ip4_sort(struct lcore *lc, struct rte_mbuf *pkt, const uint8_t *ip)
+{
+	enum verdict verdict = V_TRANSIT;
+
+	if (local_set_has(&lc->local, load_be32(ip + IP4_DST)))
+		verdict = local_classify(lc, pkt, ip);
+	if ((verdict == V_TRANSIT || verdict == V_HOST) &&
+	    unlikely(!source_allowed(lc, pkt_meta(pkt)->port, ip)))
+		return gone(lc, pkt, DROP_source_check);
+	return verdict;
+}
+
 static enum verdict ip4_classify(struct lcore *lc, struct rte_mbuf *pkt)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
 	enum drop_reason bad = header_check(lc, pkt, ip);
-	enum verdict verdict = V_TRANSIT;
 	uint32_t total, len;
 
 	if (unlikely(bad != DROP_COUNT))
@@ -140,12 +160,7 @@ static enum verdict ip4_classify(struct lcore *lc, struct rte_mbuf *pkt)
 	len = rte_pktmbuf_pkt_len(pkt);
 	if (len > total && rte_pktmbuf_trim(pkt, (uint16_t)(len - total)))
 		return gone(lc, pkt, DROP_ip_malformed); /* more padding than a last segment */
-	if (local_set_has(&lc->local, load_be32(ip + IP4_DST)))
-		verdict = local_classify(lc, pkt, ip);
-	if ((verdict == V_TRANSIT || verdict == V_HOST) &&
-	    unlikely(!source_allowed(lc, pkt_meta(pkt)->port, ip)))
-		return gone(lc, pkt, DROP_source_check);
-	return verdict;
+	return ip4_sort(lc, pkt, ip);
 }
 
 /* 1 = ours, 0 = a group's or everybody's, -1 = another station's. */
@@ -250,6 +265,36 @@ uint16_t stage_classify(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, st
 	return kept;
 }
 
+void stage_reassemble(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct rte_mbuf **esp,
+		      uint16_t *n_esp, struct rte_mbuf **host, uint16_t *n_host)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		struct rte_mbuf *pkt = pkts[i];
+
+		pkt_meta(pkt)->flags &= (uint8_t)~PKT_FRAGMENT;
+		pkt = reassembly_add(lc, pkt);
+		if (!pkt)
+			continue;
+		if (pkt_meta(pkt)->flags & PKT_FROM_ESP) {
+			host[(*n_host)++] = pkt;
+			continue;
+		}
+		switch (ip4_sort(lc, pkt, rte_pktmbuf_mtod(pkt, const uint8_t *))) {
+		case V_ESP:
+			esp[(*n_esp)++] = pkt;
+			break;
+		case V_HOST:
+			host[(*n_host)++] = pkt;
+			break;
+		case V_TRANSIT: /* only what is for us comes here, and addresses do not change */
+			pkt_drop(lc, pkt, DROP_ip_not_ours);
+			break;
+		case V_GONE:
+			break;
+		}
+	}
+}
+
 /* ------------------------------------------------------------------------- the host --------- */
 
 static bool is_ike(const uint8_t *ip, uint32_t len)
@@ -259,9 +304,7 @@ static bool is_ike(const uint8_t *ip, uint32_t len)
 
 	if (ip[IP4_PROTO] != PROTO_UDP)
 		return false;
-	if (ip4_is_fragment(ip))
-		return true;
-	if (len < ihl + UDP_LEN)
+	if (ip4_is_fragment(ip) || len < ihl + UDP_LEN)
 		return false;
 	port = load_be16(ip + ihl + UDP_DPORT);
 	return port == PORT_IKE || port == PORT_IKE_NATT;
@@ -277,6 +320,8 @@ void stage_host(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 
 		if (flags & PKT_FRAME)
 			lcore_punt(lc, pkt, PUNT_ARP);
+		else if (unlikely(ip4_is_fragment(ip))) /* out of an SA */
+			fragment_hand_over(lc, pkt, ip);
 		else if (is_ike(ip, len))
 			lcore_punt(lc, pkt, PUNT_IKE);
 		else if (ip[IP4_PROTO] != PROTO_ICMP)

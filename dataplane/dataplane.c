@@ -6,6 +6,7 @@
 #include <rte_eal.h>
 #include <rte_launch.h>
 #include <rte_malloc.h>
+#include <rte_random.h>
 #include <rte_ring_elem.h>
 #include <rte_version.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "crypto.h"
 #include "dp.h"
 #include "log.h"
+#include "reassembly.h"
 
 #define POLL_BURST     64
 #define OWN_MBUFS      4095
@@ -65,10 +67,14 @@ static bool tables_create(struct dp *dp, struct lcore *lc, int socket)
 	lc->sa_out = rte_zmalloc_socket("sa_out", n * sizeof(*lc->sa_out), 64, socket);
 	lc->policy_sa = rte_zmalloc_socket("policy_sa", SPD_MAX_POLICIES * sizeof(*lc->policy_sa),
 					   64, socket);
+	lc->reassembly = reassembly_new(socket);
+	lc->reassembly_due = UINT64_MAX;
+	lc->reassembly_seed = dp->reassembly_seed;
 	lc->backlog.size = event_backlog_size(n);
 	lc->backlog.evt =
 		rte_zmalloc_socket("backlog", lc->backlog.size * sizeof(struct evt), 64, socket);
-	if (!lc->sa_in || !lc->sa_out || !lc->policy_sa || !lc->backlog.evt)
+	if (!lc->sa_in || !lc->sa_out || !lc->policy_sa || !lc->backlog.evt ||
+	    !lc->reassembly)
 		return false;
 	for (unsigned i = 0; i < SPD_MAX_POLICIES; i++)
 		lc->policy_sa[i].owner = UINT16_MAX;
@@ -229,6 +235,7 @@ static int start(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_
 	if (rc)
 		return rc;
 	dp->eal = true;
+	dp->reassembly_seed = (uint32_t)rte_rand();
 	eal_hide_from_dumps();
 	dp->mb = crypto_mgr_new();
 	if (!dp->mb)
@@ -243,8 +250,6 @@ static int start(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_
 			rc = no_memory(why, why_size, "a worker");
 	if (rc == 0)
 		rc = snapshots_create(dp, why, why_size);
-	if (rc == 0 && host_init(dp))
-		rc = no_memory(why, why_size, "reassembly");
 	if (rc == 0)
 		rc = launch(dp, why, why_size);
 	return rc;
@@ -363,6 +368,7 @@ static void worker_free(struct dp *dp, struct worker *w)
 	rte_free(lc->policy_sa);
 	rte_free(lc->backlog.evt);
 	rte_free(lc->watch);
+	reassembly_free(lc->reassembly);
 	if (lc->mb)
 		free_mb_mgr(lc->mb);
 	rte_free(lc);
@@ -392,8 +398,6 @@ void dp_stop(struct dp *dp)
 		worker_free(dp, &dp->worker[i]);
 	neigh_free_all(dp);
 	watch_free_all(dp);
-	if (dp->reassembly)
-		rte_ip_frag_table_destroy(dp->reassembly);
 	for (unsigned i = 0; i < dp->n_ports; i++)
 		port_close(&dp->port[i]);
 	spd_free(dp->spd);

@@ -4,7 +4,6 @@
 #ifndef SHRIKE_DATAPLANE_DP_H
 #define SHRIKE_DATAPLANE_DP_H
 
-#include <rte_ip_frag.h>
 #include <sys/queue.h>
 
 #include "fib.h"
@@ -130,8 +129,7 @@ struct dp {
 	struct rte_mempool *watch_pool;
 	struct rte_ring *watch_ring;
 
-	struct rte_ip_frag_tbl *reassembly;
-	struct rte_ip_frag_death_row dead_fragments;
+	uint32_t reassembly_seed;
 	uint64_t echo_due; /* rate limits, see host.c */
 	uint64_t icmp_due;
 	uint16_t ip_id;
@@ -224,7 +222,6 @@ void neigh_tick(struct dp *dp, uint64_t now_ms);
 void neigh_free_all(struct dp *dp);
 
 /* ---- host.c ---- */
-int host_init(struct dp *dp);
 /* A punted packet. Takes it. */
 void host_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
 /* Sends a frame (meta.port) or, with PKT_LOCAL_OUT, an IPv4 packet through worker w. Takes it. */

@@ -52,7 +52,11 @@
 	X(nd_malformed, "Neighbour Discovery malformed, or not from the link (RFC 4861)")          \
 	X(source_check, "source address that does not route back through the port of arrival")     \
 	X(transport_fragment, "fragment, which a transport mode SA cannot carry")                  \
-	X(ah_malformed, "AH of a wrong length, or behind headers that it cannot cover")
+	X(ah_malformed, "AH of a wrong length, or behind headers that it cannot cover")            \
+	X(frag_malformed, "fragment empty, too small, uneven, or beyond 64 KB")                    \
+	X(frag_overlap, "fragments of one packet that overlap, or one twice")                      \
+	X(frag_limit, "fragments given up for newer ones, or too many of one packet")              \
+	X(frag_timeout, "fragments whose other pieces did not come in time")
 
 enum drop_reason {
 #define X(name, text) DROP_##name,

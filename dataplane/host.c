@@ -11,20 +11,8 @@
 #define ICMP_BURST      20
 #define ICMP_QUOTE_MAX  548 /* RFC 1812 section 4.3.2.3: 576 bytes in all */
 
-#define FRAGMENT_BUCKETS 64
-#define FRAGMENT_MAX     256 /* datagrams at a time, at most 8 pieces each */
-#define FRAGMENT_SECONDS 5
-
 enum { ICMP_ECHO_REPLY = 0, ICMP_UNREACHABLE = 3, ICMP_ECHO = 8, ICMP_TIME_EXCEEDED = 11 };
 #define ICMP_CODE_FRAG_NEEDED 4
-
-int host_init(struct dp *dp)
-{
-	dp->reassembly =
-		rte_ip_frag_table_create(FRAGMENT_BUCKETS, 4, FRAGMENT_MAX,
-					 rte_get_tsc_hz() * FRAGMENT_SECONDS, SOCKET_ID_ANY);
-	return dp->reassembly ? 0 : -ENOMEM;
-}
 
 void host_inject(struct worker *w, struct rte_mbuf *pkt)
 {
@@ -196,19 +184,6 @@ done:
 
 /* ------------------------------------------------------------------------- IKE -------------- */
 
-/* Puts a datagram together; NULL while pieces are missing. rte_ip_frag bounds pieces and time. */
-static struct rte_mbuf *reassemble(struct dp *dp, struct rte_mbuf *pkt)
-{
-	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(pkt, struct rte_ipv4_hdr *);
-
-	pkt->l2_len = 0;
-	pkt->l3_len = ip4_header_len(rte_pktmbuf_mtod(pkt, uint8_t *));
-	pkt = rte_ipv4_frag_reassemble_packet(dp->reassembly, &dp->dead_fragments, pkt, rte_rdtsc(),
-					      ip);
-	rte_ip_frag_free_death_row(&dp->dead_fragments, 0);
-	return pkt;
-}
-
 /* A whole UDP datagram, checked; the path's addresses and the payload come out of it. */
 static bool udp_parse(const uint8_t *ip, unsigned len, struct dp_udp_path *path,
 		      const uint8_t **data, size_t *data_len)
@@ -248,10 +223,6 @@ static void ike_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 	size_t data_len;
 	unsigned len;
 
-	if (ip4_is_fragment(rte_pktmbuf_mtod(pkt, uint8_t *)))
-		pkt = reassemble(dp, pkt);
-	if (!pkt)
-		return;
 	len = rte_pktmbuf_pkt_len(pkt);
 	ip = len <= sizeof(flat) ? rte_pktmbuf_read(pkt, 0, len, flat) : NULL;
 	if (!ip || !udp_parse(ip, len, &path, &data, &data_len)) {

@@ -26,6 +26,7 @@ struct lcore_counters {
 	uint64_t esp_in_packets, esp_in_bytes, esp_out_packets, esp_out_bytes;
 	uint64_t handover_in, handover_out;
 	uint64_t bypassed, forwarded, punted, injected, natt_keepalives;
+	uint64_t reassembled, reassembled_from; /* packets, and the pieces that they came in */
 	uint64_t busy_tsc, idle_tsc;
 	uint64_t drop[DROP_COUNT];
 };
@@ -155,6 +156,9 @@ struct lcore {
 	uint64_t punt_due[PUNT_CLASSES]; /* TSC: when the next packet of the kind would be due */
 	struct event_backlog backlog;
 	uint64_t bad_spi_due; /* TSC: no EVT_BAD_SPI before then */
+	struct reassembly *reassembly;
+	uint64_t reassembly_due; /* TSC: then reassembly_expire() has work */
+	uint32_t reassembly_seed; /* the same on all workers */
 
 	alignas(64) struct lcore_counters count;
 	struct tx_buffer tx[DP_MAX_PORTS];
@@ -245,6 +249,10 @@ uint16_t stage_spd(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct 
 /* Packets for this host, as stage_classify sorts them: policed, then up to control. Clear ICMP that
  * a policy wants protected is dropped here. Consumes all. */
 void stage_host(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);
+/* Pieces of packets to this host (PKT_FRAGMENT), from the hand-over ring. What becomes whole is sorted
+ * as stage_classify() does; at most n in each of esp and host. */
+void stage_reassemble(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct rte_mbuf **esp,
+		      uint16_t *n_esp, struct rte_mbuf **host, uint16_t *n_host);
 /* Packets that are to be encrypted, meta.slot set, at most 2 * BURST: cuts those that are too large
  * for their SA and may be cut, and sends the pieces on through stage_esp_out() and stage_forward().
  * Returns how many are left, which are for the caller to encrypt. */

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "lcore.h"
+#include "reassembly.h"
 #include "spd.h"
 #include "watch.h"
 
@@ -105,19 +106,28 @@ static bool to_encrypt(struct lcore *lc, struct rte_mbuf *pkt)
  * until they have. */
 static void workers_run(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 {
-	struct rte_mbuf *in[BURST], *out[BURST], *again[BURST];
-	uint16_t n_in = 0, n_out = 0, n_again = 0;
+	struct rte_mbuf *in[BURST], *out[BURST], *again[BURST], *pieces[BURST];
+	uint16_t n_in = 0, n_out = 0, n_again = 0, n_pieces = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t flags = pkt_meta(pkts[i])->flags;
 		if (flags & PKT_FRAME)
 			lcore_tx(lc, pkts[i]);
+		else if (unlikely(flags & PKT_FRAGMENT))
+			pieces[n_pieces++] = pkts[i];
 		else if (!(flags & PKT_TO_ENCRYPT))
 			in[n_in++] = pkts[i];
 		else if (to_encrypt(lc, pkts[i]))
 			out[n_out++] = pkts[i];
 		else
 			again[n_again++] = pkts[i];
+	}
+	if (unlikely(n_pieces)) {
+		struct rte_mbuf *host[BURST];
+		uint16_t n_host = 0;
+		stage_reassemble(lc, pieces, n_pieces, in, &n_in, host, &n_host);
+		watch_at(lc, AT_HOST, host, n_host);
+		stage_host(lc, host, n_host);
 	}
 	decrypt(lc, in, n_in);
 	encrypt(lc, out, n_out);
@@ -168,6 +178,8 @@ unsigned lcore_round(struct lcore *lc)
 	for (uint8_t i = 0; i < lc->n_ports; i++)
 		if (lc->port[i].rx_queue != NO_QUEUE)
 			work += from_port(lc, i);
+	if (unlikely(lc->reassembly_due <= lc->now_tsc))
+		reassembly_expire(lc);
 	lcore_flush(lc);
 	return work;
 }

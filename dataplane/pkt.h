@@ -19,6 +19,7 @@ enum pkt_flags {
 	PKT_AH = PKT_UNRESOLVED, /* between classify and esp_in: AH, not ESP */
 	PKT_ERROR = 1 << 7,	 /* punted: dropped, its sender is to hear why by ICMP; slot holds
 				  * the drop reason << 16 | the MTU */
+	PKT_FRAGMENT = PKT_ERROR, /* on a hand-over ring: a piece of a packet to this host */
 };
 
 struct pkt_meta {

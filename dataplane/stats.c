@@ -67,6 +67,8 @@ void dp_lcore_stats(struct dp *dp, unsigned worker, struct dp_lcore_stats *out)
 		.punted = c->punted,
 		.injected = c->injected,
 		.natt_keepalives = c->natt_keepalives,
+		.reassembled = c->reassembled,
+		.reassembled_from = c->reassembled_from,
 		.busy = busy_d + idle_d ? (double)busy_d / (double)(busy_d + idle_d) : 0,
 		.sa_in = w->lc->sa_in_count,
 		.sa_out = w->lc->sa_out_count,

@@ -193,6 +193,7 @@ struct dp_lcore_stats {
 	uint64_t handover_in, handover_out;	 /* packets from and to other workers */
 	uint64_t bypassed, forwarded, punted, injected;
 	uint64_t natt_keepalives;		 /* RFC 3948 keepalives seen (and dropped) */
+	uint64_t reassembled, reassembled_from;	 /* packets to us, and the fragments they came in */
 	double busy;	      /* share of time with work since the last call, 0..1 */
 	unsigned sa_in, sa_out; /* installed now */
 };

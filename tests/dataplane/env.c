@@ -1,5 +1,7 @@
 #include "env.h"
 
+#include "reassembly.h"
+
 #include <rte_eal.h>
 #include <rte_malloc.h>
 #include <rte_ring_elem.h>
@@ -92,7 +94,11 @@ struct lcore *env_start(void)
 	local_set_add(&lc->local, WAN_ADDR);
 	local_set_add(&lc->local, LAN_ADDR);
 	lc->pool = rte_pktmbuf_pool_create("pool", POOL_SIZE, 0, 0, 4096 + 128, SOCKET_ID_ANY);
-	check(lc->pool, "no packet pool");
+	lc->jumbo = rte_pktmbuf_pool_create("jumbo", 15, 0, 0, UINT16_MAX, SOCKET_ID_ANY);
+	check(lc->pool && lc->jumbo, "no packet pool");
+	lc->reassembly = reassembly_new(SOCKET_ID_ANY);
+	lc->reassembly_due = UINT64_MAX;
+	check(lc->reassembly, "no reassembly");
 	rings(lc);
 	lc->fib = routes();
 	check(lc->fib, "no routes");
@@ -123,7 +129,7 @@ unsigned env_leaked(struct lcore *lc)
 	}
 	ring_empty(lc->punt);
 	ring_empty(lc->inject);
-	return rte_mempool_in_use_count(lc->pool);
+	return rte_mempool_in_use_count(lc->pool) + rte_mempool_in_use_count(lc->jumbo);
 }
 
 /* ------------------------------------------------------------------------- packets ---------- */
@@ -251,15 +257,15 @@ struct dp *env_dp(struct lcore *lc)
 	check(routes_init(dp, &cfg, why, sizeof(why)) == 0, why);
 	dp->fib = fib_snapshot(dp);
 	dp->spd = lc->spd;
-	check(dp->fib && host_init(dp) == 0, "no routes");
+	check(dp->fib, "no routes");
 	return dp;
 }
 
 void env_dp_forget(struct dp *dp)
 {
 	neigh_free_all(dp);
-	rte_ip_frag_table_destroy(dp->reassembly);
-	check(host_init(dp) == 0, "no reassembly");
+	dp->worker[0].lc->now_tsc += dp->worker[0].lc->tsc_hz * 3600;
+	reassembly_expire(dp->worker[0].lc);
 }
 
 uint64_t env_drops(const struct lcore *lc)

@@ -150,11 +150,11 @@ static void stats_command(void)
 		struct dp_lcore_stats l;
 		dp_lcore_stats(dp, i, &l);
 		printf("worker %u rx=%lu tx=%lu in=%lu out=%lu handover_in=%lu handover_out=%lu "
-		       "bypassed=%lu forwarded=%lu punted=%lu injected=%lu keepalives=%lu sa_in=%u "
+		       "bypassed=%lu forwarded=%lu punted=%lu injected=%lu keepalives=%lu reassembled=%lu pieces=%lu sa_in=%u "
 		       "sa_out=%u\n",
 		       i, l.rx_packets, l.tx_packets, l.esp_in_packets, l.esp_out_packets,
 		       l.handover_in, l.handover_out, l.bypassed, l.forwarded, l.punted, l.injected,
-		       l.natt_keepalives, l.sa_in, l.sa_out);
+		       l.natt_keepalives, l.reassembled, l.reassembled_from, l.sa_in, l.sa_out);
 		for (unsigned j = 0; j < dp_drop_count(); j++)
 			if (dp_drop_value(dp, i, j))
 				printf("drop %u %s=%lu\n", i, dp_drop_name(j), dp_drop_value(dp, i, j));

@@ -380,7 +380,7 @@ def many(lab):
 def accounts(lab):
     total, drops, per = lab.stats()
     came = total['rx'] + total['injected']
-    went = total['tx'] + total['punted'] + total['keepalives'] + sum(drops.values())
+    went = total['tx'] + total['punted'] + total['keepalives'] + sum(drops.values()) + total['pieces'] - total['reassembled']
     check(came == went, 'every packet is accounted for: %d came, %d went' % (came, went))
     check(total['handover_in'] == total['handover_out'], 'what was handed over arrived')
     check(total['keepalives'] == 1, 'one keepalive')

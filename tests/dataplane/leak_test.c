@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
+#include <rte_malloc.h>
 #include <stdlib.h>
 
 #include "crypto.h"
@@ -62,6 +63,7 @@ static void peer_make(void)
 static void start(void)
 {
 	lc = env_start();
+	lc->n_workers = 1;
 	lc->mb = crypto_mgr_new();
 	cr_assert(lc->mb);
 	port_make(WAN);
@@ -305,12 +307,37 @@ static void icmp_echo_make(struct rte_mbuf *pkt)
 	memcpy(icmp + 2, &sum, 2);
 }
 
+static void arrive_packet(struct rte_mbuf *pkt)
+{
+	uint8_t *eth = (uint8_t *)rte_pktmbuf_prepend(pkt, ETH_LEN);
+
+	memcpy(eth, env_mac[WAN], 6);
+	memset(eth + 6, 0x42, 6);
+	store_be16(eth + ETH_TYPE, ETHERTYPE_IP4);
+	arrive(WAN, pkt);
+}
+
+/* As if a link on its way had a small MTU; now and then a piece is lost. */
+static void arrive_in_pieces(struct rte_mbuf *pkt)
+{
+	struct rte_mbuf *part[MAX_FRAGMENTS];
+	int n;
+
+	store_be16(rte_pktmbuf_mtod_offset(pkt, uint8_t *, IP4_FRAG), 0);
+	n = packet_split(peer, pkt, (uint16_t)(168 + 8 * below(100)), part);
+	for (int i = n - 1; i >= 0; i--) {
+		if (below(20))
+			arrive_packet(part[i]);
+		else
+			rte_pktmbuf_free(part[i]);
+	}
+}
+
 /* From the remote net through one of the SAs. */
 static void send_protected(void)
 {
 	struct env_packet p = packet_any(false);
 	struct rte_mbuf *pkt;
-	uint8_t *eth;
 
 	if (n_pairs == 0)
 		return;
@@ -325,11 +352,10 @@ static void send_protected(void)
 		(struct pkt_meta){ .slot = pair[below(n_pairs)].slot, .flags = PKT_LOCAL_OUT };
 	if (stage_esp_out(peer, &pkt, 1) == 0)
 		return;
-	eth = (uint8_t *)rte_pktmbuf_prepend(pkt, ETH_LEN);
-	memcpy(eth, env_mac[WAN], 6);
-	memset(eth + 6, 0x42, 6);
-	store_be16(eth + ETH_TYPE, ETHERTYPE_IP4);
-	arrive(WAN, pkt);
+	if (below(5) == 0 && rte_pktmbuf_pkt_len(pkt) > 200)
+		arrive_in_pieces(pkt);
+	else
+		arrive_packet(pkt);
 }
 
 /* ------------------------------------------------------------------------- the question ----- */
@@ -405,6 +431,8 @@ Test(leak, nothing_protected_leaves_in_the_clear)
 	cr_expect_gt(seen.esp, 1000, "%u", seen.esp);
 	cr_expect_gt(seen.clear, 300, "%u", seen.clear);
 	cr_expect_gt(seen.lan_secret, 1000, "%u", seen.lan_secret);
+	cr_expect_gt(lc->count.reassembled, 300, "%lu", lc->count.reassembled);
+	cr_expect_gt(lc->count.drop[DROP_frag_timeout], 10);
 	while (n_pairs)
 		pair_drop();
 	for (unsigned i = 0; i < 64; i++) {

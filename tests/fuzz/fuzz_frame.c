@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "env.h"
+#include "reassembly.h"
 
 #define FRAME_MAX 9000
 #define HEADROOM  128
@@ -131,6 +132,25 @@ static void control(void)
 	}
 }
 
+/* Pieces go to the worker that puts them together; both are this one here. */
+static void put_together(void)
+{
+	struct rte_mbuf *piece[2 * BURST], *esp[2 * BURST], *host[2 * BURST];
+	uint16_t n = 0, n_esp = 0, n_host = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct tx_buffer *b = &lc->to_worker[i];
+		for (; b->n && pkt_meta(b->pkt[b->n - 1])->flags & PKT_FRAGMENT; b->n--)
+			piece[n++] = b->pkt[b->n - 1];
+	}
+	stage_reassemble(lc, piece, n, esp, &n_esp, host, &n_host);
+	if (stage_esp_in(lc, esp, n_esp))
+		abort();
+	stage_host(lc, host, n_host);
+	if (lc->now_tsc >= lc->reassembly_due)
+		reassembly_expire(lc);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct rte_mbuf *pkt, *esp[1], *host[1];
@@ -155,6 +175,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (n_esp)
 		abort();
 	stage_host(lc, host, n_host);
+	put_together();
 	control();
 	env_leaked(lc); /* empties the transmit buffers; neighbours may hold packets for a while */
 	if (rte_mempool_in_use_count(lc->pool) > 300) {
