@@ -8,11 +8,13 @@
 
 #include <rte_eal.h>
 
+#include "cpu.h"
 #include "install.h"
 #include "report.h"
 
 struct options {
-	bool json, quick, verify, once;
+	bool json, quick, verify, once, no_vaes;
+	uint64_t hidden; /* IMB_FEATURE_* */
 	unsigned cpu[RIG_MAX_LCORES], lcores, reps, packets;
 	const char *only;
 };
@@ -37,7 +39,8 @@ static const struct group groups[] = {
 static void usage(FILE *to)
 {
 	fputs("Usage: shrike_bench [options]\n"
-	      "       shrike_bench install [options]   burst times while SAs are installed (--help)\n"
+	      "       shrike_bench install [options]   burst times while SAs are installed "
+	      "(--help)\n"
 	      "  --json          print JSON instead of a table\n"
 	      "  --quick         one lcore, fewer rows and repetitions, a few seconds\n"
 	      "  --verify        time nothing: send packets out and back in, compare each\n"
@@ -46,6 +49,8 @@ static void usage(FILE *to)
 	      "  --only TEXT     only rows whose \"DIRECTION ALGORITHM SIZE SAS POLICIES LCORES\" "
 	      "contains\n"
 	      "                  TEXT; the size may be IMIX\n"
+	      "  --imitate zen3  hide AVX-512 and GFNI from IPsec-MB\n"
+	      "  --no-vaes       leave the choice of code to IPsec-MB (see dataplane/cpu.h)\n"
 	      "  --cpu N[,M]     run on these CPUs (default: the last one, and the one before)\n"
 	      "  --reps N        repetitions (default 9; at most 1024)\n"
 	      "  --packets N     packets a repetition (default 16384)\n"
@@ -206,6 +211,8 @@ static int options_read(struct options *o, int argc, char **argv)
 		{ "cpu", required_argument, NULL, 'c' },
 		{ "reps", required_argument, NULL, 'r' },
 		{ "packets", required_argument, NULL, 'p' },
+		{ "imitate", required_argument, NULL, 'i' },
+		{ "no-vaes", no_argument, NULL, 'x' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -241,6 +248,13 @@ static int options_read(struct options *o, int argc, char **argv)
 		case 'p':
 			ok = count_read(optarg, 1u << 30, &o->packets);
 			break;
+		case 'i':
+			ok = strcmp(optarg, "zen3") == 0;
+			o->hidden = CPU_ZEN3_LACKS;
+			break;
+		case 'x':
+			o->no_vaes = true;
+			break;
 		case 'h':
 			usage(stdout);
 			exit(0);
@@ -271,6 +285,8 @@ int main(int argc, char **argv)
 		return install_main(argc - 1, argv + 1);
 	if (options_read(&o, argc, argv))
 		return 2;
+	cpu_hide(o.hidden);
+	cpu_vaes_allow(!o.no_vaes);
 	if (rig_eal_start(o.cpu, o.lcores, !o.once))
 		return 2;
 	for (unsigned i = 0; i < o.lcores; i++)

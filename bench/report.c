@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "calibrate.h"
+#include "cpu.h"
 
 static void cpu_model(char *buf, size_t size)
 {
@@ -29,20 +30,6 @@ static void cpu_model(char *buf, size_t size)
 		fclose(f);
 }
 
-const char *report_crypto_path(const struct rig *rig)
-{
-	switch (rig->gw[0]->mb->used_arch) {
-	case IMB_ARCH_SSE:
-		return "SSE";
-	case IMB_ARCH_AVX2:
-		return "AVX2";
-	case IMB_ARCH_AVX512:
-		return rig->gw[0]->mb->features & IMB_FEATURE_VAES ? "AVX512, VAES" : "AVX512";
-	default:
-		return "other";
-	}
-}
-
 json_t *report_machine_json(const struct rig *rig)
 {
 	struct utsname uts;
@@ -55,7 +42,7 @@ json_t *report_machine_json(const struct rig *rig)
 	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:f, s:f}", "time", when, "cpu",
 			 cpu, "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN), "kernel", uts.release,
 			 "dpdk", rte_version(), "ipsec_mb", imb_get_version_str(), "ipsec_mb_path",
-			 report_crypto_path(rig), "huge_pages", rte_eal_has_hugepages() != 0,
+			 cpu_path(rig->gw[0]->mb), "huge_pages", rte_eal_has_hugepages() != 0,
 			 "calibration_us", calibrate_best_us(), "disturbed", calibrate_disturbed());
 }
 
@@ -84,7 +71,7 @@ void report_header(const struct rig *rig)
 
 	cpu_model(cpu, sizeof(cpu));
 	printf("%s; %s; IPsec-MB %s (%s); %s\n\n", cpu, rte_version(), imb_get_version_str(),
-	       report_crypto_path(rig), rte_eal_has_hugepages() ? "huge pages" : "no huge pages");
+	       cpu_path(rig->gw[0]->mb), rte_eal_has_hugepages() ? "huge pages" : "no huge pages");
 	printf("                                      poli-            ns a             of inner "
 	       "bytes   "
 	       "IPsec-MB  share          two to\n");

@@ -6,8 +6,6 @@
 
 #include "measure.h"
 
-/* "AVX512, VAES": the code that IPsec-MB chose. */
-const char *report_crypto_path(const struct rig *rig);
 void report_header(const struct rig *rig);
 void report_row(const struct result *r);
 /* After the last row: how quiet the machine was. */

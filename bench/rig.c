@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu.h"
 #include "crypto.h"
 #include "fib.h"
 #include "spd.h"
@@ -110,7 +111,9 @@ static struct fib *routes(enum sa_dir dir)
 	};
 	struct fib_neighbour n[] = { { ip_addr_v4(NEXT_HOST), 1, { 0 } },
 				     { ip_addr_v4(dir == SA_IN ? GW_OUT : GW_IN), 0, { 0 } } };
-	struct fib_input in = { .route = r, .n_routes = RTE_DIM(r), .neighbour = n, .n_neighbours = 2 };
+	struct fib_input in = {
+		.route = r, .n_routes = RTE_DIM(r), .neighbour = n, .n_neighbours = 2
+	};
 
 	memcpy(n[0].mac, rig_host_mac, 6);
 	memcpy(n[1].mac, rig_macs[!dir][0], 6);
@@ -152,7 +155,7 @@ static struct lcore *gateway(struct rig *rig, enum sa_dir dir, unsigned index)
 	lc->punt = ring_new("punt", dir, index, 0);
 	lc->handover[0] = ring_new("inbox", dir, index, 0);
 	lc->fib = routes(dir);
-	lc->mb = crypto_mgr_new();
+	lc->mb = cpu_mgr_new();
 	lc->pool = rig->pool;
 	lc->tsc_hz = rte_get_tsc_hz();
 	lc->now_tsc = rte_rdtsc();

@@ -32,6 +32,11 @@ const struct config_option config_options[] = {
 	  "least "
 	  "delay. sleep: it sleeps a moment at a time.",
 	  "idle: sleep" },
+	{ "system.vaes", "auto or no", "auto", NULL,
+	  "auto: on a CPU with VAES but without GFNI and AVX-512 (AMD's Zen 3, for one) take "
+	  "IPsec-MB's VAES code all the same, once it has given the same results as the ordinary "
+	  "code for every algorithm. no: whatever IPsec-MB chooses by itself.",
+	  "vaes: no" },
 	{ "system.sa-slots", "number", "4096", NULL,
 	  "SAs that a worker has room for: a power of two from 16 to 1048576.", "sa-slots: 65536" },
 	{ "system.mbufs", "number", NULL, "16384",

@@ -84,11 +84,12 @@ static void check_directories(struct check *c, struct where w)
 void check_system(struct check *c)
 {
 	static const char *const idle_words[] = { "poll", "sleep" };
+	static const char *const vaes_words[] = { "auto", "no" };
 	const struct raw_system *sys = &c->raw->system;
 	struct where w = where_at("system");
 	struct dp_cfg *dp = &c->cfg->dp;
 	uint64_t memory = 512ull << 20, slots = 4096, mbufs = 0, interval = 10000, threads = 1;
-	unsigned idle = DP_IDLE_POLL;
+	unsigned idle = DP_IDLE_POLL, vaes = 0;
 
 	dp->hugepages = true;
 	check_cores(c, w);
@@ -100,6 +101,8 @@ void check_system(struct check *c)
 			   sizeof(dp->file_prefix));
 	check_word(c, where_key(w, "idle"), sys->idle, idle_words, 2, &idle);
 	dp->idle = (enum dp_idle)idle;
+	check_word(c, where_key(w, "vaes"), sys->vaes, vaes_words, 2, &vaes);
+	dp->vaes_off = vaes == 1;
 	if (check_number(c, where_key(w, "sa-slots"), sys->sa_slots, 16, 1 << 20, &slots) &&
 	    (slots & (slots - 1)) != 0)
 		check_error(c, where_key(w, "sa-slots"), "sa-slots must be a power of two");

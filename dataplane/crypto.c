@@ -26,20 +26,6 @@ static const struct hash_map hash_map[INTEG_COUNT] = {
 /* The IV of an outbound packet is the first ciphertext block: its own IV is zero. */
 static const uint8_t zero_iv[16];
 
-IMB_MGR *crypto_mgr_new(void)
-{
-	IMB_MGR *mb = alloc_mb_mgr(0);
-
-	if (!mb)
-		return NULL;
-	init_mb_mgr_auto(mb, NULL);
-	if (imb_get_errno(mb)) {
-		free_mb_mgr(mb);
-		return NULL;
-	}
-	return mb;
-}
-
 static bool aes_bits_valid(uint16_t bits)
 {
 	return bits == 128 || bits == 192 || bits == 256;

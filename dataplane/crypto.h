@@ -16,9 +16,6 @@
 #define CRYPTO_BURST   64 /* operations in one crypto_chain_run() */
 #define CRYPTO_TAG_MAX 64
 
-/* A new multi-buffer manager for one thread, or NULL. Free with free_mb_mgr(). */
-IMB_MGR *crypto_mgr_new(void);
-
 /* Expands the keys of p into sa (whose constants are filled in already). 0, -ENOTSUP. */
 int crypto_sa_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p);
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cpu.h"
 #include "crypto.h"
 #include "dp.h"
 #include "log.h"
@@ -101,7 +102,7 @@ static int worker_create(struct dp *dp, const struct dp_cfg *cfg, uint16_t id)
 	lc->tsc_hz = rte_get_tsc_hz();
 	lc->pool = dp->pool;
 	lc->jumbo = dp->jumbo;
-	lc->mb = crypto_mgr_new();
+	lc->mb = cpu_mgr_new();
 	for (uint16_t i = 0; i < id; i++)
 		lc->handover[i] = dp->worker[i].lc->handover[i];
 	if (!lc->mb || !rings_create(dp, lc, socket) || !tables_create(dp, lc, socket))
@@ -196,20 +197,6 @@ static uint64_t allocated(void)
 	return sum;
 }
 
-static const char *arch_name(IMB_MGR *mb)
-{
-	switch (mb->used_arch) {
-	case IMB_ARCH_AVX512:
-		return "AVX512";
-	case IMB_ARCH_AVX2:
-		return "AVX2";
-	case IMB_ARCH_SSE:
-		return "SSE";
-	default: /* which others there are depends on IPsec-MB's version */
-		return "other";
-	}
-}
-
 static bool config_sound(const struct dp_cfg *cfg, char *why, size_t why_size)
 {
 	uint32_t slots = cfg->sa_slots ? cfg->sa_slots : 4096;
@@ -237,7 +224,7 @@ static int start(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_
 	dp->eal = true;
 	dp->reassembly_seed = (uint32_t)rte_rand();
 	eal_hide_from_dumps();
-	dp->mb = crypto_mgr_new();
+	dp->mb = cpu_mgr_new();
 	if (!dp->mb)
 		return no_memory(why, why_size, "IPsec-MB");
 	rc = pools_create(dp, cfg, why, why_size);
@@ -274,13 +261,14 @@ int dp_start(const struct dp_cfg *cfg, const struct dp_callbacks *cb, struct dp 
 	dp->sa_slots = cfg->sa_slots ? cfg->sa_slots : 4096;
 	dp->spi = (struct spi_layout){ .slot_bits = (uint8_t)rte_log2_u32(dp->sa_slots),
 				       .owner_bits = OWNER_BITS };
+	cpu_vaes_allow(!cfg->vaes_off);
 	rc = start(dp, cfg, why, why_size);
 	if (rc) {
 		dp_stop(dp);
 		return rc;
 	}
 	snprintf(dp->versions, sizeof(dp->versions), "%s, IPsec-MB %s (%s)", rte_version(),
-		 imb_get_version_str(), arch_name(dp->mb));
+		 imb_get_version_str(), cpu_path(dp->mb));
 	dp->pool_bytes = allocated();
 	arp_announce(dp);
 	nd_announce(dp);

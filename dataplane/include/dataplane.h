@@ -61,6 +61,7 @@ struct dp_cfg {
 	unsigned mbufs;		/* per port, 0 = 16384 */
 	unsigned sa_slots;	/* SA pairs per worker, a power of two, 0 = 4096 */
 	enum dp_idle idle;
+	bool vaes_off;		/* leave the choice of code to IPsec-MB, see dataplane/cpu.h */
 	bool share_core;	/* workers may share a CPU with control or with each other */
 };
 

@@ -40,6 +40,7 @@ static const struct bad rows[] = {
 	{ "memory: 256M", "memory: 256MB", 6, "'256MB' is not a size" },
 	{ "memory: 256M", "memory: 1M", 6, "memory must be from" },
 	{ "idle: sleep", "idle: dream", 7, "idle must be poll or sleep, not 'dream'" },
+	{ "idle: sleep", "vaes: yes", 7, "vaes must be auto or no, not 'yes'" },
 	{ "idle: sleep", "sa-slots: 1000", 7, "power of two" },
 	{ "run-dir: /tmp/shrike-test", "run-dir: shrike", 8, "absolute" },
 	{ "stats-interval: 5s", "stats-interval: 5", 9, "has no unit, write 5s" },

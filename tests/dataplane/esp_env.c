@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu.h"
 #include "crypto.h"
 #include "wire.h"
 
@@ -69,7 +70,7 @@ void esp_env_init(struct esp_env *env, bool huge, unsigned mbufs)
 	lc->backlog.evt = calloc(lc->backlog.size, sizeof(struct evt));
 	lc->tsc_hz = rte_get_tsc_hz();
 	lc->now_tsc = rte_rdtsc();
-	lc->mb = crypto_mgr_new();
+	lc->mb = cpu_mgr_new();
 	if (!lc->mb)
 		fail("crypto manager");
 	env->pool = rte_pktmbuf_pool_create("env", mbufs, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,

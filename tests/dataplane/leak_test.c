@@ -7,6 +7,7 @@
 #include <rte_malloc.h>
 #include <stdlib.h>
 
+#include "cpu.h"
 #include "crypto.h"
 #include "env.h"
 
@@ -55,7 +56,7 @@ static void peer_make(void)
 	peer = rte_zmalloc("peer", sizeof(*peer), 64);
 	cr_assert(peer);
 	*peer = *lc;
-	peer->mb = crypto_mgr_new();
+	peer->mb = cpu_mgr_new();
 	peer->sa_out = calloc(1 << ENV_SLOT_BITS, sizeof(*peer->sa_out));
 	cr_assert(peer->mb && peer->sa_out);
 }
@@ -64,13 +65,13 @@ static void start(void)
 {
 	lc = env_start();
 	lc->n_workers = 1;
-	lc->mb = crypto_mgr_new();
+	lc->mb = cpu_mgr_new();
 	cr_assert(lc->mb);
 	port_make(WAN);
 	port_make(LAN);
 	peer_make();
 	dp = env_dp(lc);
-	dp->mb = crypto_mgr_new();
+	dp->mb = cpu_mgr_new();
 	dp->spi = lc->spi;
 	dp->sa_slots = 1 << ENV_SLOT_BITS;
 	cr_assert(dp->mb && senders_init(dp) == 0 &&

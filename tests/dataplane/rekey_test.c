@@ -6,6 +6,7 @@
 #include <rte_ethdev.h>
 #include <stdlib.h>
 
+#include "cpu.h"
 #include "crypto.h"
 #include "env.h"
 
@@ -84,10 +85,10 @@ static void start(void)
 	char why[200] = "", remote[32];
 
 	lc = env_start();
-	lc->mb = crypto_mgr_new();
+	lc->mb = cpu_mgr_new();
 	port_make();
 	dp = env_dp(lc);
-	dp->mb = crypto_mgr_new();
+	dp->mb = cpu_mgr_new();
 	dp->spi = lc->spi;
 	dp->sa_slots = 1 << ENV_SLOT_BITS;
 	dp->cb.on_sa_stored = on_stored;

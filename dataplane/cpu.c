@@ -1,0 +1,130 @@
+#include "cpu.h"
+
+#include <stdio.h>
+
+#include "log.h"
+
+/* What IPsec-MB wants for its VAES code without AVX-512, less GFNI. */
+#define ALMOST_T2 \
+	(IMB_CPUFLAGS_AVX2 | IMB_FEATURE_SHANI | IMB_FEATURE_VAES | IMB_FEATURE_VPCLMULQDQ)
+
+static struct {
+	bool allowed, decided, forced;
+	uint64_t hidden;
+} cpu = { .allowed = true };
+
+#ifdef SHRIKE_IMB_STATIC
+/* The linker puts __wrap_ in the place of IPsec-MB's own function (--wrap). */
+uint64_t __real_cpu_feature_detect(void);
+uint64_t __wrap_cpu_feature_detect(void);
+
+uint64_t __wrap_cpu_feature_detect(void)
+{
+	uint64_t features = __real_cpu_feature_detect() & ~cpu.hidden;
+
+	return cpu.forced ? features | IMB_FEATURE_GFNI : features;
+}
+
+static bool lever_fits(void)
+{
+	uint64_t features = __real_cpu_feature_detect() & ~cpu.hidden;
+
+	return (features & ALMOST_T2) == ALMOST_T2 && !(features & IMB_FEATURE_GFNI) &&
+	       (features & IMB_FEATURE_AVX512_SKX) != IMB_FEATURE_AVX512_SKX;
+}
+#else
+static bool lever_fits(void)
+{
+	return false;
+}
+#endif
+
+static IMB_MGR *mgr_new(void)
+{
+	IMB_MGR *mb = alloc_mb_mgr(0);
+
+	if (!mb)
+		return NULL;
+	init_mb_mgr_auto(mb, NULL);
+	if (imb_get_errno(mb)) {
+		free_mb_mgr(mb);
+		return NULL;
+	}
+	return mb;
+}
+
+static bool self_test_passed(const IMB_MGR *mb)
+{
+	return !(mb->features & IMB_FEATURE_SELF_TEST) ||
+	       (mb->features & IMB_FEATURE_SELF_TEST_PASS);
+}
+
+/* Both kinds of manager side by side. Leaves cpu.forced as decided. */
+static void decide(void)
+{
+	IMB_MGR *ordinary, *fast;
+	char why[128] = "no memory";
+
+	cpu.decided = true;
+	cpu.forced = false;
+	if (!cpu.allowed || !lever_fits())
+		return;
+	ordinary = mgr_new();
+	cpu.forced = true;
+	fast = mgr_new();
+	if (fast && !self_test_passed(fast))
+		snprintf(why, sizeof(why), "IPsec-MB's self-test failed");
+	else if (ordinary && fast && cpu_same_results(ordinary, fast, why, sizeof(why)))
+		why[0] = '\0';
+	cpu.forced = why[0] == '\0';
+	if (why[0])
+		log_warn("the VAES code of IPsec-MB is not used: %s", why);
+	if (ordinary)
+		free_mb_mgr(ordinary);
+	if (fast)
+		free_mb_mgr(fast);
+}
+
+void cpu_vaes_allow(bool allowed)
+{
+	cpu.allowed = allowed;
+	cpu.decided = false;
+}
+
+void cpu_hide(uint64_t features)
+{
+	cpu.hidden = features;
+	cpu.decided = false;
+}
+
+IMB_MGR *cpu_mgr_new(void)
+{
+	if (!cpu.decided)
+		decide();
+	return mgr_new();
+}
+
+bool cpu_vaes_forced(void)
+{
+	return cpu.forced;
+}
+
+const char *cpu_path(const IMB_MGR *mb)
+{
+	switch (mb->used_arch) {
+	case IMB_ARCH_SSE:
+		return "SSE";
+	case IMB_ARCH_AVX2:
+		if (cpu.forced)
+			return "AVX2, VAES without GFNI (checked)";
+		return mb->features & IMB_FEATURE_VAES && mb->features & IMB_FEATURE_GFNI
+			       ? "AVX2, VAES"
+			       : "AVX2";
+	case IMB_ARCH_AVX512:
+		return mb->features & IMB_FEATURE_VAES && mb->features & IMB_FEATURE_GFNI
+			       ? "AVX512, VAES"
+			       : "AVX512";
+	default:
+		return "other";
+	}
+}
