@@ -52,13 +52,15 @@ enum evt_op {
 	EVT_WATCH_RETIRED, /* `watch` may be freed (NULL: there was none) */
 	EVT_ACQUIRE,	 /* a packet met policy `policy` that has no SA (rate-limited per policy) */
 	EVT_BAD_SPI,	 /* ESP with an SPI that we do not have, from `remote` (rate-limited) */
+	EVT_PEER_MOVED,	 /* the newest packet of our SPI, in UDP, came from another address or port than
+			  * the SA's: `remote`, `port` (at most one a second for an SA) */
 };
 
 /* lcore -> control. Every field is written by the lcore and only read by control. */
 struct evt {
 	uint16_t op;	/* enum evt_op */
 	uint16_t lcore; /* worker index that sent it */
-	uint32_t spi;	/* SA_*, BAD_SPI: host order */
+	uint32_t spi;	/* SA_*, BAD_SPI, PEER_MOVED: host order */
 	union {
 		struct {
 			uint32_t slot;	 /* SA_* */
@@ -73,7 +75,10 @@ struct evt {
 				struct watch *watch; /* WATCH_RETIRED */
 			};
 		};
-		struct ip_addr remote; /* BAD_SPI: outer source */
+		struct {
+			struct ip_addr remote; /* BAD_SPI, PEER_MOVED: outer source */
+			uint16_t port;	       /* PEER_MOVED: its UDP port, host order */
+		};
 	};
 };
 

@@ -54,6 +54,14 @@ void sa_on_limit(void *ctx, const struct sa_ref *ref, enum sa_dir dir, bool hard
 	ike_sa_limit(d->ike, ref, dir, hard);
 }
 
+void sa_on_peer_moved(void *ctx, const struct sa_ref *ref, const struct ip_addr *remote,
+		      uint16_t port)
+{
+	struct daemon *d = ctx;
+
+	ike_peer_moved(d->ike, ref, remote, port);
+}
+
 void sa_on_acquire(void *ctx, uint32_t policy)
 {
 	struct daemon *d = ctx;

@@ -200,6 +200,7 @@ static int plane_start(struct daemon *d)
 		.on_ike = transport_on_ike,
 		.on_sa_stored = sa_on_stored,
 		.on_sa_limit = sa_on_limit,
+		.on_peer_moved = sa_on_peer_moved,
 		.on_acquire = sa_on_acquire,
 		.on_bad_spi = sa_on_bad_spi,
 	};

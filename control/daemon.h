@@ -53,6 +53,8 @@ void sa_sink_remove(void *ctx, const struct sa_ref *ref, enum sa_dir dir);
 bool sa_sink_stats(void *ctx, const struct sa_ref *ref, enum sa_dir dir, struct sa_stats *out);
 void sa_on_stored(void *ctx, const struct sa_ref *ref, enum sa_dir dir);
 void sa_on_limit(void *ctx, const struct sa_ref *ref, enum sa_dir dir, bool hard);
+void sa_on_peer_moved(void *ctx, const struct sa_ref *ref, const struct ip_addr *remote,
+		      uint16_t port);
 void sa_on_acquire(void *ctx, uint32_t policy);
 void sa_on_bad_spi(void *ctx, const struct ip_addr *remote, uint32_t spi);
 

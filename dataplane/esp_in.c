@@ -175,8 +175,8 @@ static inline enum drop_reason replay_reason(enum replay_verdict v)
 				 : DROP_replay_zero;
 }
 
-/* A peer behind a NAT may change its port, so only the addresses count (RFC 3948 section 4 leaves
- * the addresses of a NATed peer to IKE). */
+/* The source of what comes in UDP is a NAT's, which may change it at any time: the ICV decides, and
+ * peer_moved() tells control. */
 static inline enum drop_reason outer_check(const struct sa *sa, const struct in_pkt *p)
 {
 	const uint8_t *ip =
@@ -185,11 +185,11 @@ static inline enum drop_reason outer_check(const struct sa *sa, const struct in_
 	if (unlikely(p->wrap != sa->wrap))
 		return (p->wrap ^ sa->wrap) & WRAP_IP6 ? DROP_esp_addr : DROP_esp_encap;
 	if (unlikely(p->wrap & WRAP_IP6))
-		return memcmp(ip + IP6_SRC, sa->remote.b, 16) ||
+		return (memcmp(ip + IP6_SRC, sa->remote.b, 16) && !(p->wrap & WRAP_UDP)) ||
 				       memcmp(ip + IP6_DST, sa->local.b, 16)
 			       ? DROP_esp_addr
 			       : KEEP;
-	if (unlikely(load_be32(ip + IP4_SRC) != sa->remote_v4 ||
+	if (unlikely((load_be32(ip + IP4_SRC) != sa->remote_v4 && !(p->wrap & WRAP_UDP)) ||
 		     load_be32(ip + IP4_DST) != sa->local_v4))
 		return DROP_esp_addr;
 	return KEEP;
@@ -321,16 +321,52 @@ static __rte_noinline enum drop_reason wrong_next(uint8_t next)
 	return next == NEXT_NONE ? DROP_esp_dummy : DROP_esp_next_header;
 }
 
+static __rte_noinline void moved_event(struct lcore *lc, struct sa *sa, const struct ip_addr *remote,
+				       uint16_t port)
+{
+	struct evt evt = { .op = EVT_PEER_MOVED, .spi = sa->spi, .remote = *remote, .port = port };
+	uint16_t second = (uint16_t)(lc->now_tsc / lc->tsc_hz + 1);
+
+	if (sa->moved_s == second)
+		return;
+	sa->moved_s = second;
+	lcore_event(lc, &evt);
+}
+
+/* The newest packet says where the peer is (RFC 3947 section 7 has IKE follow it likewise): an older
+ * one may have been on its way since before it moved, or be held back and sent on by somebody. */
+static inline void peer_moved(struct lcore *lc, const struct in_pkt *p)
+{
+	const uint8_t *ip =
+		rte_pktmbuf_mtod_offset(p->pkt, const uint8_t *, pkt_meta(p->pkt)->l3_off);
+	uint16_t port = load_be16(p->esp - UDP_LEN + UDP_SPORT);
+	struct ip_addr remote = { .family = IP_V6 };
+
+	if (unlikely(p->wrap & WRAP_IP6)) {
+		if (port == p->sa->peer_port && !memcmp(ip + IP6_SRC, p->sa->remote.b, 16))
+			return;
+		memcpy(remote.b, ip + IP6_SRC, 16);
+	} else {
+		if (likely(port == p->sa->peer_port && load_be32(ip + IP4_SRC) == p->sa->remote_v4))
+			return;
+		remote = ip_addr_v4(load_be32(ip + IP4_SRC));
+	}
+	moved_event(lc, p->sa, &remote, port);
+}
+
 /* Everything after a good ICV. */
 static inline enum drop_reason in_accept(struct lcore *lc, struct in_pkt *p)
 {
 	uint8_t *inner = p->esp + p->head, next;
+	bool newest = p->seq > p->sa->seq;
 	enum replay_verdict verdict = replay_accept(p->sa, p->seq);
 	enum drop_reason why;
 	uint32_t len, total;
 
 	if (unlikely(verdict != REPLAY_OK))
 		return replay_reason(verdict);
+	if (p->wrap & WRAP_UDP && newest)
+		peer_moved(lc, p);
 	if (unlikely(p->sa->flags & SA_F_DEAD))
 		return DROP_sa_expired;
 	if (unlikely(p->sa->path != SA_PATH_ESP4))

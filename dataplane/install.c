@@ -327,6 +327,14 @@ static void sa_event(struct dp *dp, struct worker *w, const struct evt *evt)
 	}
 }
 
+static void peer_moved(struct dp *dp, struct worker *w, const struct evt *evt)
+{
+	const struct pair *pair = &w->pair[spi_slot(&dp->spi, evt->spi)];
+
+	if (pair->ref.spi == evt->spi && pair->state[SA_IN] == PLACE_STORED && dp->cb.on_peer_moved)
+		dp->cb.on_peer_moved(dp->cb.ctx, &pair->ref, &evt->remote, evt->port);
+}
+
 void event_handle(struct dp *dp, struct worker *w, const struct evt *evt)
 {
 	switch (evt->op) {
@@ -350,6 +358,9 @@ void event_handle(struct dp *dp, struct worker *w, const struct evt *evt)
 	case EVT_ACQUIRE:
 		if (dp->cb.on_acquire)
 			dp->cb.on_acquire(dp->cb.ctx, evt->policy);
+		break;
+	case EVT_PEER_MOVED:
+		peer_moved(dp, w, evt);
 		break;
 	case EVT_BAD_SPI:
 		if (dp->cb.on_bad_spi)

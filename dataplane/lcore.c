@@ -41,7 +41,7 @@ void lcore_event(struct lcore *lc, const struct evt *evt)
 	e.lcore = lc->id;
 	if (lcore_event_flush(lc) && rte_ring_sp_enqueue_elem(lc->evt, &e, sizeof(e)) == 0)
 		return;
-	if (e.op == EVT_ACQUIRE || e.op == EVT_BAD_SPI)
+	if (e.op == EVT_ACQUIRE || e.op == EVT_BAD_SPI || e.op == EVT_PEER_MOVED)
 		return;
 	RTE_ASSERT(b->n < b->size);
 	b->evt[(b->first + b->n++) % b->size] = e;

@@ -175,7 +175,7 @@ static inline void pkt_drop(struct lcore *lc, struct rte_mbuf *pkt, enum drop_re
 
 /* ------------------------------------------------------------------------- lcore.c ---------- */
 
-/* Tells control. EVT_ACQUIRE and EVT_BAD_SPI are hints that repeat themselves: they are dropped
+/* Tells control. EVT_ACQUIRE, EVT_BAD_SPI and EVT_PEER_MOVED are hints that repeat themselves: they are dropped
  * while the ring is full. Every other event is kept, in order, until the ring takes it. */
 void lcore_event(struct lcore *lc, const struct evt *evt);
 /* Room for the backlog so that no event is ever lost: one soft and one hard limit for each

@@ -208,6 +208,7 @@ static void constants_init(struct sa *sa, const struct sa_params *p)
 	}
 	sa->local_port = p->local_port;
 	sa->remote_port = p->remote_port;
+	sa->peer_port = p->remote_port ? p->remote_port : PORT_IKE_NATT;
 	sa->path = (uint8_t)path_of(p);
 	sa->wrap = (uint8_t)((p->udp_encap ? WRAP_UDP : 0) | (p->proto == SA_AH ? WRAP_AH : 0) |
 			     (p->local.family == IP_V6 ? WRAP_IP6 : 0));

@@ -113,7 +113,8 @@ struct sa {
 
 	/* --- lcore: rw, control: ro (statistics, without a lock) --- */
 	alignas(64) uint32_t flags; /* enum sa_flags */
-	uint32_t pad;
+	uint16_t peer_port;   /* IN, in UDP: where the peer's packets come from; control: rw */
+	uint16_t moved_s;     /* IN: second (its low bits) of the last EVT_PEER_MOVED */
 	uint64_t seq;	      /* OUT: last used; IN: highest seen */
 	uint64_t seq_check;   /* OUT: at this sequence number look at the limits */
 	uint64_t packets, bytes;

@@ -82,6 +82,11 @@ struct dp_callbacks {
 	void (*on_sa_limit)(void *ctx, const struct sa_ref *ref, enum sa_dir dir, bool hard);
 	/* A packet met a protecting policy that has no SA (rate-limited). */
 	void (*on_acquire)(void *ctx, uint32_t policy);
+	/* The newest packet of the pair, authentic and not a replay, came in UDP from another address or
+	 * port than the inbound SA's: a NAT has changed its mapping. Once a second until the pair is
+	 * replaced; its packets are taken from anywhere meanwhile. */
+	void (*on_peer_moved)(void *ctx, const struct sa_ref *ref, const struct ip_addr *remote,
+			      uint16_t port);
 	/* ESP arrived with an SPI that we do not have (rate-limited). */
 	void (*on_bad_spi)(void *ctx, const struct ip_addr *remote, uint32_t spi);
 };

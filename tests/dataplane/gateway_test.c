@@ -327,7 +327,11 @@ static void port_config(struct dp_port_cfg *p, const char *name, unsigned index,
 int main(int argc, char **argv)
 {
 	struct dp_route_cfg route = { 0 };
-	struct dp_callbacks cb = { NULL, on_ike, on_sa_stored, on_sa_limit, on_acquire, on_bad_spi };
+	struct dp_callbacks cb = { .on_ike = on_ike,
+				   .on_sa_stored = on_sa_stored,
+				   .on_sa_limit = on_sa_limit,
+				   .on_acquire = on_acquire,
+				   .on_bad_spi = on_bad_spi };
 	struct dp_cfg cfg = { .n_ports = 2,
 			      .routes = &route,
 			      .n_routes = 1,
