@@ -113,6 +113,8 @@ static json_t *direction_json(struct walk *w, const struct ike_child_info *i, en
 	json_object_set_new(o, "packets", json_integer(COUNT(c.packets)));
 	json_object_set_new(o, "bytes", json_integer(COUNT(c.bytes)));
 	json_object_set_new(o, "replay_drops", json_integer(COUNT(c.replay_drops)));
+	json_object_set_new(o, "late_drops", json_integer(COUNT(c.late_drops)));
+	json_object_set_new(o, "duplicate_drops", json_integer(COUNT(c.dup_drops)));
 	json_object_set_new(o, "icv_drops", json_integer(COUNT(c.icv_drops)));
 	json_object_set_new(o, "other_drops", json_integer(COUNT(c.other_drops)));
 	json_object_set_new(o, "sequence", json_integer(COUNT(c.seq)));

@@ -86,6 +86,8 @@ bool dp_sa_stats(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir, struc
 	*out = (struct sa_stats){ .packets = dir == SA_IN ? 11 : 22,
 				  .bytes = dir == SA_IN ? 1100 : 2200,
 				  .replay_drops = dir == SA_IN ? 2 : 0,
+				  .late_drops = dir == SA_IN ? 1 : 0,
+				  .dup_drops = dir == SA_IN ? 1 : 0,
 				  .icv_drops = dir == SA_IN ? 1 : 0 };
 	return true;
 }

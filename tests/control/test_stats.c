@@ -79,6 +79,8 @@ Test(stats, document)
 	expect_number(doc, "quick_mode_sas.0.packets", 11);
 	expect_number(doc, "quick_mode_sas.1.packets", 22);
 	expect_number(doc, "quick_mode_sas.0.replay_drops", 2);
+	expect_number(doc, "quick_mode_sas.0.late_drops", 1);
+	expect_number(doc, "quick_mode_sas.0.duplicate_drops", 1);
 	expect_number(doc, "quick_mode_sas.0.lifetime_left", 60);
 
 	expect_number(doc, "totals.main_mode.negotiated", 4);

@@ -11,6 +11,7 @@
 
 #include "cpu.h"
 #include "crypto.h"
+#include "ip6.h"
 #include "wire.h"
 
 static void fail(const char *what)
@@ -154,6 +155,38 @@ struct sa_params esp_env_params(enum sa_dir dir, uint32_t spi, enum encr_alg enc
 	return p;
 }
 
+void esp_env_form(struct sa_params *p, enum esp_form form)
+{
+	static const char *const nets[] = { "2001:db8:1::/48", "2001:db8:2::/48" };
+	static const char *const gates[] = { "2001:db8:9::1", "2001:db8:9::2" };
+	bool out = p->dir == SA_OUT;
+	bool outer6 = form == FORM_TUNNEL46 || form == FORM_TUNNEL66 || form == FORM_TRANSPORT6 ||
+		      form == FORM_AH_TUNNEL66 || form == FORM_AH_TRANSPORT6;
+	bool inner6 = form == FORM_TUNNEL64 || form == FORM_TUNNEL66 || form == FORM_AH_TUNNEL66;
+
+	if (outer6) {
+		ip_addr_parse(gates[!out], &p->local);
+		ip_addr_parse(gates[out], &p->remote);
+	}
+	if (inner6) {
+		ip_range_parse(nets[!out], &p->sel.local);
+		ip_range_parse(nets[out], &p->sel.remote);
+	}
+	if (form == FORM_TRANSPORT4 || form == FORM_TRANSPORT6 || form >= FORM_AH_TRANSPORT4) {
+		p->mode = SA_TRANSPORT;
+		p->sel.local = (struct ip_range){ p->local, p->local };
+		p->sel.remote = (struct ip_range){ p->remote, p->remote };
+	}
+	if (form < FORM_AH_TUNNEL44)
+		return;
+	p->proto = SA_AH;
+	p->udp_encap = false;
+	p->encr = ENCR_NONE;
+	p->key_bits = 0;
+	if (p->integ == INTEG_NONE)
+		p->integ = INTEG_HMAC_SHA1_96;
+}
+
 struct sa *esp_env_add(struct esp_env *env, const struct sa_params *p)
 {
 	struct sa_entry *table = p->dir == SA_IN ? env->lc->sa_in : env->lc->sa_out;
@@ -246,10 +279,19 @@ struct rte_mbuf *esp_env_packet(struct esp_env *env, const uint8_t *data, uint32
 void esp_env_turn(struct rte_mbuf *pkt)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
-	bool udp = ip[IP4_PROTO] == PROTO_UDP;
+	bool v6 = ip_version(ip) == 6;
+	uint32_t head = v6 ? IP6_LEN : ip4_header_len(ip);
+	uint8_t proto = ip[v6 ? IP6_NEXT : IP4_PROTO];
+	struct ip6_chain chain;
 
-	*pkt_meta(pkt) = (struct pkt_meta){ .l4_off = udp ? 28 : 20,
-					    .flags = udp ? PKT_UDP_ENCAP : 0 };
+	if (v6 && ip6_chain_read(ip, pkt->data_len, &chain) == DROP_COUNT) {
+		head = chain.l4_off;
+		proto = chain.proto;
+	}
+	*pkt_meta(pkt) = (struct pkt_meta){
+		.l4_off = (uint8_t)(head + (proto == PROTO_UDP ? 8 : 0)),
+		.flags = proto == PROTO_UDP ? PKT_UDP_ENCAP : proto == PROTO_AH ? PKT_AH : 0,
+	};
 }
 
 bool esp_env_event(struct esp_env *env, struct evt *out)

@@ -30,6 +30,23 @@ bool esp_env_no_leak(const struct esp_env *env);
  * together: SA_IN is what the peer of SA_OUT would have. */
 struct sa_params esp_env_params(enum sa_dir dir, uint32_t spi, enum encr_alg encr,
 				uint16_t key_bits, enum integ_alg integ, bool udp);
+/* Forms that an SA can have, in every mix of families; FORM_TUNNEL44 is what esp_env_params() gives. */
+enum esp_form {
+	FORM_TUNNEL44,
+	FORM_TUNNEL46, /* inner IPv4, outer IPv6 */
+	FORM_TUNNEL64,
+	FORM_TUNNEL66,
+	FORM_TRANSPORT4,
+	FORM_TRANSPORT6,
+	FORM_AH_TUNNEL44,
+	FORM_AH_TUNNEL66,
+	FORM_AH_TRANSPORT4,
+	FORM_AH_TRANSPORT6,
+	FORM_COUNT
+};
+/* Gives p this form: IPv6 is 2001:db8:9::1 - 2001:db8:9::2 with 2001:db8:1::/48 to 2001:db8:2::/48;
+ * transport mode has the gateways' addresses as selectors. AH: the HMAC alone stays, SHA-1 with AEAD. */
+void esp_env_form(struct sa_params *p, enum esp_form form);
 /* Builds and stores an SA; the slot follows from the SPI. NULL: errno says why. */
 struct sa *esp_env_add(struct esp_env *env, const struct sa_params *p);
 void esp_env_remove(struct esp_env *env, enum sa_dir dir, uint32_t spi);

@@ -1,11 +1,11 @@
 /* The ESP stages behind a pipe, for esp_matrix.py: lines on standard input, one answer a line.
  *
- *   sa in|out esp|ah tunnel|transport ENCR BITS INTEG ESN UDP LOCAL REMOTE SEL-LOCAL SEL-REMOTE KEY AUTH
- *      SPI SEQUENCE           -> ok, or error TEXT; "-" is an empty key, SEQUENCE the last one so far
- *   df copy|set|clear, dscp copy|N, flow copy|zero: for the SAs that follow
- *   mtu N                     the outer MTU of the outbound SA
- *   in L4-OFFSET FLAGS SEGMENT HEX   FLAGS: of "ua-" for UDP and AH; SEGMENT: bytes an mbuf, 0 = one
- *   out FLAGS SEGMENT HEX            FLAGS: l = made by the gateway, t = in transit
+ *   sa in|out esp|ah tunnel|transport ENCR BITS INTEG ESN UDP LOCAL REMOTE SEL-LOCAL SEL-REMOTE KEY
+ * AUTH SPI SEQUENCE           -> ok, or error TEXT; "-" is an empty key, SEQUENCE the last one so
+ * far df copy|set|clear, dscp copy|N, flow copy|zero: for the SAs that follow mtu N the outer MTU
+ * of the outbound SA in L4-OFFSET FLAGS SEGMENT HEX   FLAGS: of "ua-" for UDP and AH; SEGMENT:
+ * bytes an mbuf, 0 = one out FLAGS SEGMENT HEX            FLAGS: l = made by the gateway, t = in
+ * transit
  *                             -> pkt HEX, or drop NAME
  *   counters                  -> late DUP ICV */
 #include <errno.h>
@@ -63,7 +63,8 @@ static void sa_command(char *args)
 	uint64_t seq;
 	struct sa *sa;
 
-	if (sscanf(args, "%7s %7s %15s %31s %u %31s %u %u %63s %63s %127s %127s %127s %159s %x %" SCNu64,
+	if (sscanf(args,
+		   "%7s %7s %15s %31s %u %31s %u %u %63s %63s %127s %127s %127s %159s %x %" SCNu64,
 		   dir, proto, mode, encr, &bits, integ, &esn, &udp, local, remote, sel_local,
 		   sel_remote, key, auth, &spi, &seq) != 16) {
 		puts("error usage");
@@ -99,7 +100,7 @@ static void sa_command(char *args)
 static void default_command(const char *what, const char *value)
 {
 	if (strcmp(what, "df") == 0)
-		defaults.df = strcmp(value, "set") == 0	    ? DF_SET
+		defaults.df = strcmp(value, "set") == 0     ? DF_SET
 			      : strcmp(value, "clear") == 0 ? DF_CLEAR
 							    : DF_COPY;
 	else if (strcmp(what, "flow") == 0)
@@ -148,7 +149,8 @@ static void packet_print(struct rte_mbuf *pkt)
 	printf("pkt %s\n", text);
 }
 
-static void packet_command(bool in, unsigned l4_off, const char *flags, unsigned seg, const char *hex)
+static void packet_command(bool in, unsigned l4_off, const char *flags, unsigned seg,
+			   const char *hex)
 {
 	static uint8_t data[MAX_PACKET];
 	int len = unhex(hex, data, sizeof(data));
