@@ -81,9 +81,12 @@ void check_order(struct check *c); /* policies that can never match */
 
 /* config_life.c: what of a child and of a peer's Main Mode has an end. */
 void check_child_life(struct check *c, struct where w, const struct raw_child *raw,
-		      struct ike_child_cfg *child);
+		      const struct ike_peer_cfg *peer, struct ike_child_cfg *child);
 void check_peer_life(struct check *c, struct where w, const struct raw_peer *raw,
 		     struct ike_peer_cfg *peer);
+/* Dead peer detection. */
+void check_dpd(struct check *c, struct where w, const struct raw_peer *raw,
+	       struct ike_peer_cfg *peer);
 /* config_child.c: phase 2 proposals as other options change them, in this order; then parallel pairs. */
 void check_child_sha256(struct check *c, struct where w, bool truncate, struct ike_child_cfg *child);
 void check_child_esn(struct check *c, struct where w, const struct raw_child *raw,

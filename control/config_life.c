@@ -31,8 +31,17 @@ static uint64_t check_volume(struct check *c, struct where w, const char *text, 
 	return bytes / 1024;
 }
 
+static void check_idle(struct check *c, struct where w, const char *text, uint32_t *seconds)
+{
+	uint64_t ms = *seconds * 1000ull;
+
+	if (check_duration(c, w, text, 0, 7 * 86400000ull, &ms) && ms && ms < 10000)
+		check_error(c, w, "idle-timeout must be 0 (never) or at least 10s, not %s", text);
+	*seconds = (uint32_t)(ms / 1000);
+}
+
 void check_child_life(struct check *c, struct where w, const struct raw_child *raw,
-		      struct ike_child_cfg *child)
+		      const struct ike_peer_cfg *peer, struct ike_child_cfg *child)
 {
 	check_lifetime(c, w, raw->lifetime, raw->rekey_margin, 3600, &child->life_s,
 		       &child->margin_s);
@@ -40,6 +49,25 @@ void check_child_life(struct check *c, struct where w, const struct raw_child *r
 		check_volume(c, where_key(w, "lifetime-bytes"), raw->lifetime_bytes, 1 << 20);
 	check_number(c, where_key(w, "lifetime-packets"), raw->lifetime_packets, 1000, 1ull << 48,
 		     &child->life_packets);
+	child->idle_s = peer->idle_s;
+	check_idle(c, where_key(w, "idle-timeout"), raw->idle_timeout, &child->idle_s);
+}
+
+/* How many Quick Modes a Main Mode SA may carry: with one each, its keys protect one pair's alone.
+ */
+static void check_quick_limit(struct check *c, struct where w, const struct raw_peer *raw,
+			      struct ike_peer_cfg *peer)
+{
+	uint64_t limit = 0;
+	bool master = false;
+
+	check_number(c, where_key(w, "quick-mode-limit"), raw->quick_mode_limit, 0, 65535, &limit);
+	check_bool(c, where_key(w, "master-pfs"), raw->master_pfs, &master);
+	if (master && limit > 1)
+		check_error(c, where_key(w, "master-pfs"),
+			    "'master-pfs: yes' means 'quick-mode-limit: 1', not %llu",
+			    (unsigned long long)limit);
+	peer->quick_limit = master ? 1 : (uint32_t)limit;
 }
 
 void check_peer_life(struct check *c, struct where w, const struct raw_peer *raw,
@@ -49,4 +77,23 @@ void check_peer_life(struct check *c, struct where w, const struct raw_peer *raw
 		       &peer->margin_s);
 	peer->life_kb =
 		check_volume(c, where_key(w, "lifetime-bytes"), raw->lifetime_bytes, 64 << 10);
+	check_idle(c, where_key(w, "idle-timeout"), raw->idle_timeout, &peer->idle_s);
+	check_quick_limit(c, w, raw, peer);
+}
+
+void check_dpd(struct check *c, struct where w, const struct raw_peer *raw,
+	       struct ike_peer_cfg *peer)
+{
+	static const char *const modes[] = { "periodic", "on-demand" };
+	uint64_t dpd = 0;
+	unsigned mode = 0;
+
+	check_duration(c, where_key(w, "dpd"), raw->dpd, 0, 86400000, &dpd);
+	peer->dpd_s = (uint32_t)((dpd + 999) / 1000);
+	if (check_word(c, where_key(w, "dpd-mode"), raw->dpd_mode, modes, 2, &mode) &&
+	    raw->dpd_mode && !peer->dpd_s)
+		check_error(c, where_key(w, "dpd-mode"),
+			    "dpd-mode says when to ask, but 'dpd' (how long to wait before) is not "
+			    "there or 0");
+	peer->dpd_on_demand = mode == 1;
 }

@@ -105,7 +105,7 @@ static void check_child_options(struct check *c, struct where w, const struct ra
 			    "replay-window must be a power of two");
 	child->replay_window = (uint32_t)window;
 	check_child_pairs_number(c, w, raw, child);
-	check_child_life(c, w, raw, child);
+	check_child_life(c, w, raw, peer, child);
 }
 
 static void check_child_selector(struct check *c, struct where w, const struct raw_child *raw,
@@ -321,7 +321,7 @@ static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 	static const char *const encap[] = { "auto", "force" };
 	const struct raw_peer *raw = &c->raw->peers[i];
 	struct where w = where_at("peers[%u]", i);
-	uint64_t dpd = 0, retries = 5, retry_ms = 1000;
+	uint64_t retries = 5, retry_ms = 1000;
 	unsigned force = 0;
 
 	check_name(c, where_key(w, "name"), raw->name, peer->name, sizeof(peer->name));
@@ -337,8 +337,7 @@ static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 	check_auth(c, w, raw, peer);
 	check_ike_proposals(c, w, raw, peer);
 	check_peer_life(c, w, raw, peer);
-	check_duration(c, where_key(w, "dpd"), raw->dpd, 0, 86400000, &dpd);
-	peer->dpd_s = (uint32_t)((dpd + 999) / 1000);
+	check_dpd(c, w, raw, peer);
 	check_word(c, where_key(w, "encapsulation"), raw->encapsulation, encap, 2, &force);
 	peer->force_encap = force == 1;
 	check_number(c, where_key(w, "retries"), raw->retries, 1, 20, &retries);

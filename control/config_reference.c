@@ -191,6 +191,18 @@ const struct config_option config_options[] = {
 	  "How many bytes of negotiation one Main Mode SA may protect, from 64K; then a new one is "
 	  "negotiated.",
 	  "lifetime-bytes: 10M" },
+	{ "peers[].quick-mode-limit", "number", "0", NULL,
+	  "How many Quick Modes one Main Mode SA may carry; then a new one is negotiated, so that "
+	  "the master key is renewed by number of uses as well as by time. 0: any number.",
+	  "quick-mode-limit: 10" },
+	{ "peers[].master-pfs", "yes or no", "no", NULL,
+	  "yes: perfect forward secrecy of the master key, a new Main Mode for every Quick Mode: "
+	  "the same as quick-mode-limit: 1.",
+	  "master-pfs: yes" },
+	{ "peers[].idle-timeout", "duration", "0", NULL,
+	  "A child without a packet for that long is taken down, and brought up again by the next "
+	  "packet; a Main Mode SA without children for that long is deleted. 0: never, or from 10s.",
+	  "idle-timeout: 30m" },
 	{ "peers[].rekey-margin", "duration", NULL, "a tenth of the lifetime",
 	  "How long before its end the next Main Mode begins, plus up to as much again at random; "
 	  "less than half of the lifetime.",
@@ -199,6 +211,10 @@ const struct config_option config_options[] = {
 	  "Dead peer detection: how long the peer may be silent before it is asked whether it is "
 	  "still there. 0: never. The peer's own questions are always answered.",
 	  "dpd: 30s" },
+	{ "peers[].dpd-mode", "periodic or on-demand", "periodic", NULL,
+	  "periodic: the peer is asked whenever nothing came from it for the time of dpd, ESP "
+	  "included. on-demand: only when packets went out as well and none came back.",
+	  "dpd: 30s\ndpd-mode: on-demand" },
 	{ "peers[].encapsulation", "auto or force", "auto", NULL,
 	  "auto: ESP goes in UDP when there is a NAT between the gateways. force: always.",
 	  "encapsulation: force" },
@@ -254,6 +270,10 @@ const struct config_option config_options[] = {
 	{ "peers[].children[].lifetime-packets", "number", NULL, "no limit",
 	  "How many packets an SA may carry, from 1000. The peer is not told: IKEv1 cannot.",
 	  "lifetime-packets: 1000000000" },
+	{ "peers[].children[].idle-timeout", "duration", NULL, "the peer's",
+	  "How long the child may be without a packet before it is taken down; the next packet "
+	  "brings it up again. 0: never, or from 10s.",
+	  "idle-timeout: 10m" },
 	{ "peers[].children[].rekey-margin", "duration", NULL, "a tenth of the lifetime",
 	  "How long before its end the next Quick Mode begins, plus up to as much again at random; "
 	  "less than half of the lifetime.",

@@ -36,7 +36,7 @@ struct raw_child {
 	char **local, **remote, **proposals;
 	unsigned local_count, remote_count, proposals_count;
 	char *mode, *protocol, *local_port, *remote_port;
-	char *lifetime, *lifetime_bytes, *lifetime_packets, *rekey_margin, *start, *replay_window, *df, *copy_dscp;
+	char *idle_timeout, *lifetime, *lifetime_bytes, *lifetime_packets, *rekey_margin, *start, *replay_window, *df, *copy_dscp;
 	char *sa_pairs, *esn;
 };
 
@@ -45,6 +45,7 @@ struct raw_peer {
 	char *auth, *certificate, *key, *passphrase_file;
 	char **proposals;
 	unsigned proposals_count;
+	char *idle_timeout, *quick_mode_limit, *master_pfs, *dpd_mode;
 	char *lifetime, *lifetime_bytes, *rekey_margin, *dpd, *encapsulation, *sha256_96, *retries, *retry_interval;
 	struct raw_child *children;
 	unsigned children_count;

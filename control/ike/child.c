@@ -63,7 +63,7 @@ static bool child_any_missing(struct child *child)
 bool child_wants(const struct child *child)
 {
 	return !child->dead && !child->down && !child->peer->down &&
-	       (child->wanted || child->cfg.start == START_IMMEDIATE);
+	       (child->wanted || (child->cfg.start == START_IMMEDIATE && !child->idle));
 }
 
 /* Where the peer does not know which of the parallel pairs a new one replaces, both sides may have
@@ -145,6 +145,7 @@ void child_established(struct child *child)
 {
 	child->failures = 0;
 	child->retry_at = 0;
+	child->idle = false;
 	if (!child_any_missing(child))
 		child->wanted = false;
 }

@@ -18,7 +18,7 @@ bool child_cfg_equal(const struct ike_child_cfg *a, const struct ike_child_cfg *
 	    !selector_equal(&a->sel, &b->sel) || a->n_esp != b->n_esp || a->mode != b->mode ||
 	    a->start != b->start || a->pairs != b->pairs || a->life_s != b->life_s ||
 	    a->margin_s != b->margin_s || a->life_kb != b->life_kb ||
-	    a->life_packets != b->life_packets ||
+	    a->life_packets != b->life_packets || a->idle_s != b->idle_s ||
 	    a->replay_window != b->replay_window || a->df != b->df || a->copy_dscp != b->copy_dscp)
 		return false;
 	for (unsigned i = 0; i < a->n_esp; i++)
@@ -45,7 +45,8 @@ bool peer_cfg_equal(const struct ike_peer_cfg *a, const struct ike_peer_cfg *b)
 	    cfg_auth(a) != cfg_auth(b) || a->psk_len != b->psk_len ||
 	    strcmp(a->psk_name, b->psk_name) != 0 || a->n_ike != b->n_ike ||
 	    a->life_s != b->life_s || a->margin_s != b->margin_s ||
-	    a->life_kb != b->life_kb || a->retries != b->retries ||
+	    a->life_kb != b->life_kb || a->quick_limit != b->quick_limit ||
+	    a->idle_s != b->idle_s || a->dpd_on_demand != b->dpd_on_demand || a->retries != b->retries ||
 	    a->retry_ms != b->retry_ms || a->dpd_s != b->dpd_s ||
 	    a->force_encap != b->force_encap || a->initiate != b->initiate)
 		return false;

@@ -266,7 +266,7 @@ void ike_acquire(struct ike *ike, uint32_t policy)
 	struct child *c = NULL;
 
 	while ((c = child_next_of(ike, policy, c))) {
-		if (c->cfg.start != START_ON_DEMAND || !child_missing(c, 0))
+		if ((c->cfg.start != START_ON_DEMAND && !c->idle) || !child_missing(c, 0))
 			continue;
 		c->down = c->peer->down = false;
 		c->wanted = true;

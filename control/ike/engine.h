@@ -44,6 +44,7 @@
 #define MSGIDS_MAX         65536        /* used under one ISAKMP SA; then it is replaced */
 #define QUICK_OPEN_MAX     64           /* Quick Modes of ours under way under one ISAKMP SA */
 #define QUICK_STALLED_US   (2 * SECOND) /* one without an answer for so long lets others begin */
+#define YIELD_US           (5 * SECOND) /* so long a Main Mode SA for one Quick Mode is its maker's */
 #define QUICK_PACE_US      10000        /* when there are as many, look again after that */
 #define MAX_PENDING_QUICK  256          /* responder Quick Modes in progress under one ISAKMP SA */
 
@@ -61,9 +62,11 @@ struct child { /* a configured child and what it is doing */
 	struct ike_child_cfg cfg;
 	bool dead;
 	bool down;   /* by the operator: until up or acquire */
+	bool idle;   /* ended for want of traffic: until a packet, or up */
 	bool wanted; /* somebody asked for it: negotiate until it is there */
 	unsigned failures;
 	uint64_t retry_at;   /* nothing new before that */
+	uint64_t active_us;  /* the last packet of either direction */
 	struct timer watch;  /* looks at its counters, see traffic.c */
 	bool measured;	     /* rate says something */
 	uint64_t rate[2];    /* bytes and packets a second of the busier direction, of late */
@@ -83,6 +86,8 @@ struct peer {
 	bool want_phase1; /* asked for, or due for a rekey */
 	unsigned failures;
 	uint64_t retry_at, bad_spi_at, foreign_at;
+	uint64_t main_us; /* what its last Main Mode took */
+	uint64_t used_us; /* its last SA pair went */
 	struct timer kick; /* runs peer_maintain() */
 	char last_error[400];
 	TAILQ_HEAD(, child) children;
@@ -120,7 +125,7 @@ struct isakmp_sa {
 	uint64_t created_us, established_us, expires_us, last_rx_us;
 	uint64_t heard_us; /* when the first message of its Main Mode came in */
 	struct timer life; /* soft, then hard; half-open: its deadline */
-	struct timer dpd, keepalive;
+	struct timer dpd, keepalive, idle;
 	bool soft_done;
 	unsigned dpd_tries;
 	uint32_t dpd_seq;
@@ -170,6 +175,7 @@ struct pair {                    /* one SA pair, from its reservation to its end
 	uint64_t seen_us, seen[2][2]; /* the last look: when, bytes and packets by enum sa_dir */
 	struct pair_keys *keys; /* secret; until both directions are installed */
 	uint64_t created_us, established_us, expires_us;
+	uint64_t out_since_us; /* its outbound SA is installed */
 	uint64_t known_us; /* ours, and the peer was known to have it, too, from then on; 0 = unknown */
 	struct timer soft, end; /* end: the hard limit, or the end of the grace time */
 	struct timer send;      /* armed: made, but its predecessor still sends, see SWITCH_US */
@@ -424,6 +430,8 @@ void pair_free(struct pair *pair);
 /* ------------------------------------------------------------------------ traffic.c --------- */
 void child_watch_init(struct child *child);
 void child_watch(struct child *child); /* starts looking where there is something to look for */
+/* The last packet of a peer's pairs in that direction, 0 = none. */
+uint64_t peer_last_packet(struct peer *peer, const struct ike_path *path, enum sa_dir dir);
 /* Packets have passed in that direction. */
 bool pair_carried(struct pair *pair, enum sa_dir dir);
 /* Measures the rate since the last look. */
@@ -447,6 +455,12 @@ struct isakmp_sa *sa_find_first(struct ike *ike, const uint8_t *icookie,
 bool half_open_full(struct ike *ike, const struct ip_addr *source);
 void sa_retire(struct isakmp_sa *sa, uint64_t grace_us); /* a newer one took over */
 bool sa_usable(const struct isakmp_sa *sa); /* for new Quick Modes and Informationals */
+/* How many Quick Modes were done or are under way under it. */
+unsigned sa_quick_used(const struct isakmp_sa *sa);
+/* How many Quick Modes it may still carry, by either side. */
+unsigned sa_quick_left(const struct isakmp_sa *sa);
+/* An SA that the responder has, and we do not want: it is told, where keys are there to tell it. */
+void sa_take_back(struct isakmp_sa *sa, const uint8_t *last_block, uint16_t notify);
 void sa_kill(struct isakmp_sa *sa);
 /* DELETE for it, a moment for the repeats, then gone. */
 void sa_close(struct isakmp_sa *sa, const char *why);
@@ -491,8 +505,9 @@ void informational_receive(struct isakmp_sa *sa, struct inmsg *m);
 void informational_clear(struct isakmp_sa *sa, struct inmsg *m);
 /* What the peer says, mostly without proof, while we wait for its answer in Main Mode. */
 void informational_hint(struct isakmp_sa *sa, struct ike_hint h);
-void info_notify(struct isakmp_sa *sa, uint8_t proto, uint16_t type, const void *spi,
-		 size_t spi_len, const void *data, size_t data_len);
+/* Returns the message as sent, for a moment (until engine_reap()), or NULL. */
+const struct buf *info_notify(struct isakmp_sa *sa, uint8_t proto, uint16_t type, const void *spi,
+			      size_t spi_len, const void *data, size_t data_len);
 /* DELETE for what we receive of the pair. */
 void info_delete_pair(struct isakmp_sa *sa, const struct pair *pair);
 void info_delete_sa(struct isakmp_sa *sa);

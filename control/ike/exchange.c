@@ -302,28 +302,49 @@ bool complaint_allowed(struct ike *ike)
 	return ike->complaints++ < COMPLAINTS_MAX;
 }
 
-/* Tells the peer, once. */
-static void exchange_notify(struct exchange *x, uint16_t notify)
+/* Tells the peer, once, and returns what it was told under Quick Mode. */
+static const struct buf *exchange_notify(struct exchange *x, uint16_t notify)
 {
 	struct isakmp_sa *sa = x->sa;
 	uint8_t spi[4];
 
 	if (!notify || x->notified)
-		return;
+		return NULL;
 	x->notified = true;
 	if (x->type == EXCH_IDENTITY_PROTECTION) {
 		info_clear_notify(x->ike, &sa->path, sa->icookie, sa->rcookie, notify);
-		return;
+		return NULL;
 	}
 	put_u32(spi, x->qm.choice.spi);
-	info_notify(sa, PROTO_ESP, notify, spi, sizeof(spi), NULL, 0);
+	return info_notify(sa, PROTO_ESP, notify, spi, sizeof(spi), NULL, 0);
+}
+
+/* A Quick Mode of ours is tried again; one of the peer's is refused, and stays to say so again when
+ * the first message comes again: the notify may get lost. */
+static void quick_failed(struct exchange *x, uint16_t notify, const struct ike_diagnosis *d)
+{
+	struct isakmp_sa *sa = x->sa;
+	struct ike *ike = x->ike;
+	struct child *child = x->qm.child;
+	const struct buf *said = exchange_notify(x, notify);
+
+	ike->totals.phase2.failed++;
+	ike_event_diagnosis(ike, IKE_EV_CHILD_FAILED, sa->peer, child, sa, d);
+	if (said && !x->initiator && x->n_seen == 1 && !x->job &&
+	    buf_set(ike, &x->tx, said->p, said->len) == 0) {
+		qm_dropped(x);
+		exchange_done(x);
+	} else {
+		exchange_kill(x);
+	}
+	if (child && x->initiator)
+		child_failed(child);
 }
 
 void exchange_diagnose(struct exchange *x, uint16_t notify, const struct ike_diagnosis *d)
 {
 	struct isakmp_sa *sa = x->sa;
 	struct ike *ike = x->ike;
-	struct child *child = x->qm.child;
 
 	if (sa->half_open && !complaint_allowed(ike)) {
 		ike->totals.phase1.failed++;
@@ -331,18 +352,19 @@ void exchange_diagnose(struct exchange *x, uint16_t notify, const struct ike_dia
 		return;
 	}
 	peer_error(sa->peer, sa, "%s", d->text);
-	exchange_notify(x, notify);
 	if (x->type == EXCH_QUICK) {
-		ike->totals.phase2.failed++;
-		ike_event_diagnosis(ike, IKE_EV_CHILD_FAILED, sa->peer, child, sa, d);
-		exchange_kill(x);
-		if (child && x->initiator)
-			child_failed(child);
+		quick_failed(x, notify, d);
 		return;
 	}
+	bool stands = x->initiator && x->n_seen == MM_MESSAGES_IN;
+	if (!stands)
+		exchange_notify(x, notify);
 	ike->totals.phase1.failed++;
 	ike_event_diagnosis(ike, IKE_EV_PHASE1_FAILED, sa->peer, NULL, sa, d);
-	sa_kill(sa);
+	if (stands) /* for the responder, which has sent its last message */
+		sa_take_back(sa, x->iv, notify);
+	else
+		sa_kill(sa);
 	if (x->initiator)
 		peer_phase1_failed(sa->peer);
 }

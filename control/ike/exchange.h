@@ -57,6 +57,7 @@ void exchange_free(struct exchange *x);
 /* It succeeded: keeps answering duplicates for LINGER_US, forgets everything else. */
 void exchange_done(struct exchange *x);
 
+#define MM_MESSAGES_IN 3 /* Main Mode: that many come in */
 #define MM_STEP_AUTH   2 /* Main Mode: the other side's ID and HASH */
 #define MM_STEP_SIGNED 3 /* or its ID, certificates and SIG */
 #define STEP_NONE 255 /* nothing is awaited any more */

@@ -43,6 +43,7 @@ struct ike_child_cfg {
 	uint32_t life_s;	   /* hard limit, 0 = 3600 */
 	uint32_t margin_s;	   /* rekey that long before (less jitter of up to as much again) */
 	uint64_t life_kb;	   /* hard limit of either direction, 0 = none */
+	uint32_t idle_s;	   /* without traffic for that long its pairs go, 0 = never */
 	uint64_t life_packets;	   /* likewise; ours alone, IKEv1 cannot say it */
 	uint32_t replay_window;	   /* 0 = default */
 	enum df_policy df;
@@ -67,6 +68,10 @@ struct ike_peer_cfg {
 	uint64_t life_kb;	/* of IKE messages under one Main Mode SA, 0 = no limit */
 	uint32_t retries;	/* transmissions after the first, 0 = 5 */
 	uint32_t retry_ms;	/* first interval, doubled each time, 0 = 1000 */
+	uint32_t quick_limit;	/* Quick Modes under one Main Mode SA, then a new one; 0 = any number,
+				 * 1 = perfect forward secrecy of the master key */
+	uint32_t idle_s;	/* a Main Mode SA without SA pairs is deleted after that, 0 = never */
+	bool dpd_on_demand;	/* probe only when packets go out and none come back */
 	uint32_t dpd_s;		/* idle seconds before a DPD probe, 0 = never ask (always answer) */
 	bool force_encap;	/* UDP encapsulation even without a NAT */
 	bool initiate;		/* allowed to initiate; needs a remote address */

@@ -11,8 +11,8 @@
 
 /* HASH(1) | N/D under the SA. repeat: the same message again, later, because nobody acknowledges.
  */
-static void info_send(struct isakmp_sa *sa, uint8_t type, const uint8_t *body, size_t len,
-		      bool repeat)
+static const struct buf *info_send(struct isakmp_sa *sa, uint8_t type, const uint8_t *body,
+				   size_t len, bool repeat)
 {
 	uint32_t msgid = sa_msgid_new(sa);
 	struct exchange *x = msgid ? exchange_new(sa, EXCH_INFORMATIONAL, true, msgid) : NULL;
@@ -20,7 +20,7 @@ static void info_send(struct isakmp_sa *sa, uint8_t type, const uint8_t *body, s
 	struct msgbuf m;
 
 	if (!x)
-		return;
+		return NULL;
 	exchange_begin(x, &m, true);
 	size_t at = msg_reserve(&m, PL_HASH, sa->keys->prf_len);
 	msg_payload(&m, type, body, len);
@@ -30,18 +30,19 @@ static void info_send(struct isakmp_sa *sa, uint8_t type, const uint8_t *body, s
 		    0 ||
 	    exchange_send(x, &m, STEP_NONE) != 0 || !repeat) {
 		exchange_kill(x);
-		return;
+		return x->tx.len ? &x->tx : NULL;
 	}
 	timer_set(&ike->timers, &x->timer, ike_now(ike) + x->interval_us);
+	return &x->tx;
 }
 
-void info_notify(struct isakmp_sa *sa, uint8_t proto, uint16_t type, const void *spi,
-		 size_t spi_len, const void *data, size_t data_len)
+const struct buf *info_notify(struct isakmp_sa *sa, uint8_t proto, uint16_t type, const void *spi,
+			      size_t spi_len, const void *data, size_t data_len)
 {
 	uint8_t body[8 + IKE_MAX_SPI + 64];
 
 	if (!sa->keys || spi_len > IKE_MAX_SPI || data_len > 64)
-		return;
+		return NULL;
 	put_u32(body, DOI_IPSEC);
 	body[4] = proto;
 	body[5] = (uint8_t)spi_len;
@@ -50,7 +51,7 @@ void info_notify(struct isakmp_sa *sa, uint8_t proto, uint16_t type, const void 
 	if (data_len)
 		memcpy(body + 8 + spi_len, data, data_len);
 	ike_note(sa->ike, sa->peer, sa, "%s sent", notify_name(type));
-	info_send(sa, PL_NOTIFY, body, 8 + spi_len + data_len, false);
+	return info_send(sa, PL_NOTIFY, body, 8 + spi_len + data_len, false);
 }
 
 static void info_delete(struct isakmp_sa *sa, uint8_t proto, const uint8_t *spi, uint8_t spi_len)

@@ -2,6 +2,7 @@
 #include "isakmp_sa.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 
 static void sa_life(void *arg);
 static void sa_keepalive(void *arg);
+static void sa_idle(void *arg);
 
 static unsigned bucket_of(const struct ike *ike, const uint8_t *icookie)
 {
@@ -44,6 +46,7 @@ struct isakmp_sa *sa_new(struct peer *peer, const struct ike_path *path, bool in
 	timer_init(&sa->life, sa_life, sa);
 	timer_init(&sa->dpd, sa_dpd_timer, sa);
 	timer_init(&sa->keepalive, sa_keepalive, sa);
+	timer_init(&sa->idle, sa_idle, sa);
 	TAILQ_INSERT_TAIL(&peer->sas, sa, link);
 	if (initiator) {
 		sa_publish(sa);
@@ -145,6 +148,7 @@ void sa_kill(struct isakmp_sa *sa)
 	timer_cancel(h, &sa->life);
 	timer_cancel(h, &sa->dpd);
 	timer_cancel(h, &sa->keepalive);
+	timer_cancel(h, &sa->idle);
 	if (sa->published)
 		LIST_REMOVE(sa, bucket);
 	TAILQ_FOREACH(x, &sa->exchanges, link)
@@ -218,6 +222,25 @@ uint32_t sa_msgid_new(struct isakmp_sa *sa)
 
 /* ------------------------------------------------------------------------------- life ------- */
 
+unsigned sa_quick_used(const struct isakmp_sa *sa)
+{
+	const struct exchange *x;
+	unsigned used = sa->quick_modes;
+
+	TAILQ_FOREACH(x, &sa->exchanges, link)
+		used += !x->dead && !x->done && x->type == EXCH_QUICK;
+	return used;
+}
+
+unsigned sa_quick_left(const struct isakmp_sa *sa)
+{
+	unsigned limit = sa->peer->cfg.quick_limit, used = sa_quick_used(sa);
+
+	if (limit == 0)
+		return UINT_MAX;
+	return used < limit ? limit - used : 0;
+}
+
 bool sa_usable(const struct isakmp_sa *sa)
 {
 	return !sa->dead && !sa->stale && sa->state == IKE_SA_ESTABLISHED;
@@ -249,13 +272,16 @@ void sa_established(struct isakmp_sa *sa, const uint8_t *last_block)
 	sa->state = IKE_SA_ESTABLISHED;
 	sa->established_us = sa->last_rx_us = now;
 	sa->expires_us = now + sa->life_s * SECOND;
-	timing_add(&ike->totals.phase1, now - sa->created_us);
+	sa->peer->main_us = now - sa->created_us;
+	timing_add(&ike->totals.phase1, sa->peer->main_us);
 	timer_set(&ike->timers, &sa->life,
 		  now + soft_limit_us(ike, sa->life_s, sa->peer->cfg.margin_s, sa->initiator));
 	if (sa->peer->cfg.dpd_s && sa->peer_dpd)
 		timer_set(&ike->timers, &sa->dpd, now + sa->peer->cfg.dpd_s * SECOND);
 	if (sa->nat_local)
 		timer_set(&ike->timers, &sa->keepalive, now + KEEPALIVE_US);
+	if (sa->peer->cfg.idle_s)
+		timer_set(&ike->timers, &sa->idle, now + sa->peer->cfg.idle_s * SECOND);
 	ike_event(ike, IKE_EV_PHASE1_UP, sa->peer, NULL, sa, "established as %s with %s",
 		  sa->initiator ? "initiator" : "responder",
 		  ike_transform_str(&sa->t, t, sizeof(t)));
@@ -331,6 +357,7 @@ static void sa_closing(struct isakmp_sa *sa, const char *why)
 	sa->state = IKE_SA_CLOSING;
 	timer_cancel(&ike->timers, &sa->dpd);
 	timer_cancel(&ike->timers, &sa->keepalive);
+	timer_cancel(&ike->timers, &sa->idle);
 	ike_event(ike, IKE_EV_PHASE1_DOWN, sa->peer, NULL, sa, "%s", why);
 	timer_set(&ike->timers, &sa->life, ike_now(ike) + GRACE_US);
 }
@@ -353,6 +380,24 @@ void sa_deleted(struct isakmp_sa *sa)
 		return;
 	sa_closing(sa, "deleted by the peer");
 	peer_kick(sa->peer);
+}
+
+void sa_take_back(struct isakmp_sa *sa, const uint8_t *last_block, uint16_t notify)
+{
+	struct ike *ike = sa->ike;
+	struct exchange *x;
+	uint8_t spi[2 * ISAKMP_COOKIE_LEN];
+
+	TAILQ_FOREACH(x, &sa->exchanges, link)
+		exchange_kill(x);
+	memcpy(sa->last_block, last_block, sizeof(sa->last_block));
+	memcpy(spi, sa->icookie, ISAKMP_COOKIE_LEN);
+	memcpy(spi + ISAKMP_COOKIE_LEN, sa->rcookie, ISAKMP_COOKIE_LEN);
+	sa->state = IKE_SA_CLOSING;
+	if (notify)
+		info_notify(sa, PROTO_ISAKMP, notify, spi, sizeof(spi), NULL, 0);
+	info_delete_sa(sa);
+	timer_set(&ike->timers, &sa->life, ike_now(ike) + GRACE_US);
 }
 
 /* The first Main Mode of a responder did not come to its end in time. */
@@ -446,16 +491,55 @@ void sa_heard(struct isakmp_sa *sa, const struct ike_path *path)
 		sa_moved(sa, &path->remote, path->remote_port);
 }
 
-/* RFC 3706: asks only when nothing was heard, and with the same number until it is answered. */
+/* Nobody needs it any more: its peer has no pairs and wants none. */
+static void sa_idle(void *arg)
+{
+	struct isakmp_sa *sa = arg;
+	uint64_t now = ike_now(sa->ike), idle = sa->peer->cfg.idle_s * SECOND;
+	uint64_t since = sa->established_us;
+
+	if (since < sa->peer->used_us)
+		since = sa->peer->used_us;
+	if (peer_needs_phase1(sa->peer) || sa_negotiates(sa))
+		since = now;
+	if (sa->state != IKE_SA_ESTABLISHED)
+		return;
+	if (now < since + idle)
+		timer_set(&sa->ike->timers, &sa->idle, since + idle);
+	else
+		sa_close(sa, "idle: there was no SA pair for the time of idle-timeout");
+}
+
+/* RFC 3706: asks only when nothing was heard, and with the same number until it is answered. What
+ * comes in under the peer's ESP SAs is a sign of life as well; on demand, one is missed only when
+ * something went out that should have been answered. Sets *again to when to look again where it is
+ * too early. */
+static bool dpd_due(struct isakmp_sa *sa, uint64_t now, uint64_t *again)
+{
+	uint64_t idle = sa->peer->cfg.dpd_s * SECOND, heard = sa->last_rx_us;
+	uint64_t in = peer_last_packet(sa->peer, &sa->path, SA_IN);
+
+	if (in > heard)
+		heard = in;
+	*again = heard + idle;
+	if (now < *again) {
+		sa->dpd_tries = 0;
+		return false;
+	}
+	*again = now + idle;
+	return !sa->peer->cfg.dpd_on_demand || sa->dpd_tries > 0 ||
+	       peer_last_packet(sa->peer, &sa->path, SA_OUT) > heard;
+}
+
 void sa_dpd_timer(void *arg)
 {
 	struct isakmp_sa *sa = arg;
 	struct ike *ike = sa->ike;
-	uint64_t now = ike_now(ike), idle = sa->peer->cfg.dpd_s * SECOND;
+	uint64_t now = ike_now(ike), again;
 	uint8_t spi[2 * ISAKMP_COOKIE_LEN], seq[4];
 
-	if (now < sa->last_rx_us + idle) {
-		timer_set(&ike->timers, &sa->dpd, sa->last_rx_us + idle);
+	if (!dpd_due(sa, now, &again)) {
+		timer_set(&ike->timers, &sa->dpd, again);
 		return;
 	}
 	if (sa->dpd_tries > retry_count(sa->peer)) {

@@ -71,7 +71,7 @@ static bool child_up(struct child *c)
 
 	for (unsigned i = 0; i < child_pairs(c); i++)
 		missing |= child_missing(c, i);
-	c->down = false;
+	c->down = c->idle = false;
 	if (missing) {
 		c->wanted = true;
 		c->retry_at = 0;

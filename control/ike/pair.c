@@ -109,6 +109,7 @@ void pair_kill(struct pair *pair)
 	if (pair->dead)
 		return;
 	pair->dead = true;
+	pair->child->peer->used_us = ike_now(ike);
 	timer_cancel(&ike->timers, &pair->soft);
 	timer_cancel(&ike->timers, &pair->end);
 	timer_cancel(&ike->timers, &pair->send);
@@ -191,6 +192,8 @@ int pair_install(struct pair *pair, enum sa_dir dir)
 		pair->in_set = true;
 	else if (rc == 0)
 		pair->out_set = true;
+	if (rc == 0 && !in)
+		pair->out_since_us = ike_now(ike);
 	return rc;
 }
 

@@ -147,14 +147,37 @@ static unsigned quick_budget(struct isakmp_sa *sa)
 	return open < max ? max - open : 0;
 }
 
+/* The SA that a Quick Mode of ours may go under now, NULL: a new one is needed. With one Quick Mode each,
+ * a Main Mode SA belongs to who made it, or both would use it at once; a side that cannot make one waits
+ * whether the other does anything with it (*wait, when it has to). */
+static struct isakmp_sa *peer_quick_sa(struct peer *p, uint64_t *wait)
+{
+	struct isakmp_sa *sa, *best = NULL;
+
+	if (p->cfg.quick_limit != 1) {
+		sa = peer_sa(p);
+		return sa && sa_quick_left(sa) > 0 ? sa : NULL;
+	}
+	TAILQ_FOREACH(sa, &p->sas, link) {
+		if (sa->dead || sa->stale || sa_quick_left(sa) == 0 ||
+		    (sa->state != IKE_SA_ESTABLISHED && sa->state != IKE_SA_REKEYED))
+			continue;
+		if (sa->initiator || !peer_may_initiate(p))
+			best = sa;
+	}
+	if (best && !best->initiator)
+		*wait = best->established_us + YIELD_US;
+	return best;
+}
+
 /* The one place that starts negotiations. Runs from a timer, never in the middle of another call.
  */
 void peer_maintain(void *arg)
 {
 	struct peer *p = arg;
 	struct ike *ike = p->ike;
-	struct isakmp_sa *sa = peer_sa(p);
-	uint64_t now = ike_now(ike), next = TIMER_NEVER;
+	uint64_t now = ike_now(ike), next = TIMER_NEVER, wait = 0;
+	struct isakmp_sa *sa = peer_quick_sa(p, &wait);
 	bool call = p->want_phase1;
 	unsigned budget = 0;
 	struct child *c;
@@ -167,16 +190,21 @@ void peer_maintain(void *arg)
 		if (!child_has_work(c))
 			continue;
 		uint64_t at = child_not_before(c);
+		if (at < wait)
+			at = wait;
 		if (now < at) {
 			next = at < next ? at : next;
 			continue;
 		}
-		if (!sa) {
-			call = true;
+		if (!sa || sa_quick_left(sa) == 0) {
+			call = true; /* under a new one, which stands for itself */
 			continue;
 		}
-		budget -= child_negotiate(c, sa, budget);
-		if (budget == 0)
+		unsigned left = sa_quick_left(sa) < budget ? sa_quick_left(sa) : budget;
+		budget -= child_negotiate(c, sa, left);
+		if (sa_quick_left(sa) == 0)
+			call |= child_has_work(c);
+		else if (budget == 0)
 			next = now + QUICK_PACE_US; /* more may wait */
 	}
 	if (call && !p->down && peer_may_initiate(p) && !peer_calls(p)) {

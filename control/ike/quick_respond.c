@@ -99,6 +99,33 @@ void quick_mode_respond(struct isakmp_sa *sa, struct inmsg *m)
 		exchange_kill(x);
 }
 
+/* The Main Mode SA has carried what it may: the peer's wish is fulfilled under a new one, which we make
+ * where we can, or else the peer when this one is gone. True after failing the exchange. */
+static bool qm_beyond_limit(struct exchange *x)
+{
+	struct isakmp_sa *sa = x->sa;
+	struct child *child = x->qm.child;
+	uint32_t limit = sa->peer->cfg.quick_limit;
+	struct pair *pair;
+
+	/* this one is counted already: it must be within what is left without it */
+	if (limit == 0 || sa_quick_used(sa) <= limit)
+		return false;
+	exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
+		      "%s asks for another Quick Mode for %s, but one Main Mode SA may carry %u of "
+		      "them (quick-mode-limit or master-pfs)",
+		      sa->peer->cfg.name, child->cfg.name, limit);
+	if (!peer_may_initiate(sa->peer)) {
+		sa_retire(sa, GRACE_US); /* once the Quick Modes under way are done */
+		return true;
+	}
+	child->wanted = true;
+	TAILQ_FOREACH(pair, &child->pairs, link)
+		pair->rekey_due |= !pair->dead && pair->state == PAIR_LIVE;
+	peer_kick(sa->peer);
+	return true;
+}
+
 /* Chooses child and transform. Returns false after failing the exchange. */
 static bool qm_choose(struct exchange *x, const struct inmsg *m)
 {
@@ -133,6 +160,8 @@ static bool qm_choose(struct exchange *x, const struct inmsg *m)
 			      name, q->child->cfg.name);
 		return false;
 	}
+	if (qm_beyond_limit(x))
+		return false;
 	uint32_t spi = q->choice.spi;
 	struct esp_policy policy = qm_policy(x, q->child);
 	if (esp_offer_choose(&x->ike->offer, &policy, &q->choice, &why) != 0) {

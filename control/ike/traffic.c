@@ -7,7 +7,7 @@
 #include "engine.h"
 
 #define WATCH_US      SECOND
-#define MEASURE_US    2000 /* shorter looks give no rate */
+#define MEASURE_US    2000          /* shorter looks give no rate */
 #define RATE_BYTES    1250000000ull /* 10 Gbit/s: assumed until measured */
 #define RATE_PACKETS  15000000ull
 #define SLACK_US      50000 /* for lcores, jobs and timers, beside the messages themselves */
@@ -74,6 +74,43 @@ static bool pair_limited(const struct pair *pair)
 	return lifetime_bytes(pair->life_kb) || pair->child->cfg.life_packets;
 }
 
+uint64_t peer_last_packet(struct peer *peer, const struct ike_path *path, enum sa_dir dir)
+{
+	uint64_t last = 0;
+	struct child *c;
+	struct pair *pair;
+	struct sa_stats s;
+
+	TAILQ_FOREACH(c, &peer->children, link)
+		TAILQ_FOREACH(pair, &c->pairs, link)
+			if (!pair->dead && ip_addr_equal(&pair->path.remote, &path->remote) &&
+			    counters(pair, dir, &s) && s.last_used_us > last)
+				last = s.last_used_us;
+	return last;
+}
+
+/* When a packet of either direction was the last; pairs that come and go are none. */
+static void child_look(struct child *c)
+{
+	struct pair *pair;
+	struct sa_stats s;
+
+	TAILQ_FOREACH(pair, &c->pairs, link)
+		for (enum sa_dir dir = SA_IN; !pair->dead && dir <= SA_OUT; dir++)
+			if (counters(pair, dir, &s) && s.last_used_us > c->active_us)
+				c->active_us = s.last_used_us;
+}
+
+static bool child_live(const struct child *c)
+{
+	const struct pair *pair;
+
+	TAILQ_FOREACH(pair, &c->pairs, link)
+		if (!pair->dead && pair->state == PAIR_LIVE)
+			return true;
+	return false;
+}
+
 static void watch(void *arg)
 {
 	struct child *c = arg;
@@ -82,6 +119,14 @@ static void watch(void *arg)
 	TAILQ_FOREACH(pair, &c->pairs, link)
 		if (!pair->dead && pair->state == PAIR_LIVE && pair_limited(pair))
 			pair_measure(pair);
+	child_look(c);
+	if (c->cfg.idle_s && c->active_us && child_live(c) &&
+	    ike_now(c->ike) >= c->active_us + c->cfg.idle_s * SECOND) {
+		c->idle = true;
+		c->wanted = false;
+		child_delete_pairs(c,
+				   "idle: there was no packet for the time of idle-timeout");
+	}
 	child_watch(c);
 }
 
@@ -93,13 +138,23 @@ void child_watch_init(struct child *c)
 void child_watch(struct child *c)
 {
 	struct ike *ike = c->ike;
+	uint64_t now = ike_now(ike), next = UINT64_MAX;
 	struct pair *pair;
-	bool any = false;
 
 	TAILQ_FOREACH(pair, &c->pairs, link)
-		any |= !pair->dead && pair->state == PAIR_LIVE && pair_limited(pair);
-	if (any && ike->ops.sa_stats && !c->watch.armed)
-		timer_set(&ike->timers, &c->watch, ike_now(ike) + WATCH_US);
+		if (!pair->dead && pair->state == PAIR_LIVE && pair_limited(pair))
+			next = now + WATCH_US;
+	if (!child_live(c)) {
+		c->active_us = 0;
+		return;
+	}
+	if (c->active_us == 0)
+		c->active_us = now; /* idle from its start */
+	/* a quarter of the time is as exact as anybody needs it */
+	if (c->cfg.idle_s && next > now + c->cfg.idle_s * SECOND / 4)
+		next = now + c->cfg.idle_s * SECOND / 4;
+	if (next != UINT64_MAX && ike->ops.sa_stats && !c->watch.armed)
+		timer_set(&ike->timers, &c->watch, next);
 }
 
 /* ---------------------------------------------------------------------------- limits -------- */
@@ -110,8 +165,11 @@ static uint64_t headroom(const struct child *c, unsigned what)
 {
 	static const uint64_t assumed[] = { RATE_BYTES, RATE_PACKETS };
 	uint64_t rate = c->measured ? c->rate[what] : assumed[what];
+	uint64_t us = c->quick_us;
 
-	return (uint64_t)((double)rate * (double)(3 * c->quick_us + SLACK_US) / 1e6);
+	if (c->peer->cfg.quick_limit) /* a Main Mode may have to come first */
+		us += c->peer->main_us;
+	return (uint64_t)((double)rate * (double)(3 * us + SLACK_US) / 1e6);
 }
 
 /* The initiator's limit comes first, so that both sides seldom start at once. */
@@ -164,7 +222,8 @@ static struct pair *sender(const struct pair *of)
 	struct pair *o, *last = NULL;
 
 	TAILQ_FOREACH(o, &of->child->pairs, link)
-		if (!o->dead && o->out_set && o->idx == of->idx)
+		if (!o->dead && o->out_set && o->idx == of->idx &&
+		    (!last || o->out_since_us >= last->out_since_us))
 			last = o;
 	return last;
 }

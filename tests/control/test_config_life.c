@@ -27,3 +27,28 @@ Test(config_life, volumes_of_both_phases)
 	config_free(cfg);
 	free(text);
 }
+
+Test(config_life, policy_of_a_peer)
+{
+	char *text =
+		good_with("    dpd: 30s\n", "    dpd: 30s\n    dpd-mode: on-demand\n"
+					    "    quick-mode-limit: 7\n    idle-timeout: 30m\n");
+	struct config *cfg = load_good(text, NULL, 0);
+
+	cr_expect_eq(cfg->peers[0].quick_limit, 7);
+	cr_expect_eq(cfg->peers[0].idle_s, 1800);
+	cr_expect_eq(cfg->peers[0].children[0].idle_s, 1800, "the peer's");
+	cr_expect(cfg->peers[0].dpd_on_demand);
+	config_free(cfg);
+	free(text);
+	text = good_with("    children:\n      - name: net\n",
+			 "    master-pfs: yes\n    idle-timeout: 30m\n"
+			 "    children:\n      - name: net\n        idle-timeout: 0\n");
+	cfg = load_good(text, NULL, 0);
+	cr_expect_eq(cfg->peers[0].quick_limit, 1);
+	cr_expect_eq(cfg->peers[0].idle_s, 1800);
+	cr_expect_eq(cfg->peers[0].children[0].idle_s, 0, "its own");
+	cr_expect_not(cfg->peers[0].dpd_on_demand);
+	config_free(cfg);
+	free(text);
+}

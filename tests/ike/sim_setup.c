@@ -129,6 +129,12 @@ static void peer_fill(struct sim *s, unsigned a, unsigned b)
 	p->life_s = 120 + (uint32_t)(sim_random(&r) % 600);
 	p->dpd_s = (uint32_t)(sim_random(&r) % 3) * 15;
 	p->retry_ms = sim_random(&r) % 2 ? 1000 : 500;
+	uint64_t q = s->cfg.seed * 17 + hub; /* apart: what is drawn above stays as it was */
+	p->dpd_on_demand = s->cfg.policies && sim_random(&q) % 2;
+	if (s->cfg.policies && sim_random(&q) % 4 == 0)
+		p->quick_limit = 1 + (uint32_t)(sim_random(&q) % 4);
+	if (s->cfg.policies && sim_random(&q) % 8 == 0)
+		p->life_kb = 8 + sim_random(&q) % 64;
 	p->n_children = 1 + (unsigned)(sim_random(&r) % 2);
 	p->children = calloc(p->n_children, sizeof(*p->children));
 	unsigned start = (unsigned)(sim_random(&r) % 3);

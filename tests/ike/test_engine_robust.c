@@ -161,7 +161,7 @@ static bool record(void *ctx, unsigned from, struct ike_path *path, uint8_t *msg
 
 Test(robust, replayed_messages_change_nothing)
 {
-	struct sim *s = two_nodes();
+	struct sim *s = nodes_with(SIM_IDLE, NULL, NULL);
 	struct replay *r = calloc(1, sizeof(*r));
 	struct ike_totals before, after;
 
@@ -260,7 +260,7 @@ Test(recovery, restarted_node_is_back_in_a_round_trip)
 
 Test(recovery, dead_peer_is_noticed)
 {
-	struct sim *s = two_nodes();
+	struct sim *s = nodes_with(SIM_IDLE, NULL, NULL); /* ESP would be a sign of life */
 	unsigned mute = 1;
 
 	sim_peer_cfg(s, 0, 1)->dpd_s = 20;
@@ -272,7 +272,9 @@ Test(recovery, dead_peer_is_noticed)
 	cr_expect_eq(sim_pairs(s, 0), 0);
 	expect_text(sim_last_error(s, 0, 1), "is dead");
 	sim_set_tap(s, NULL, NULL);
-	sim_run(s, 30 * SEC); /* node 1 hears of unknown SPIs, or of the new Main Mode */
+	/* a packet of node 1 under the SPI that node 0 has no more */
+	ike_bad_spi(sim_engine(s, 0), &sim_peer_cfg(s, 0, 1)->remote, node_pair(s, 1)->spi_out);
+	sim_run(s, 70 * SEC);
 	must_be_up(s);
 	two_nodes_end(s);
 }

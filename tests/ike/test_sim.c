@@ -89,6 +89,14 @@ static bool run_one(const struct sim_cfg *cfg, struct sim_totals *sum)
 	return ok;
 }
 
+static struct sim_cfg from_seed(uint64_t seed)
+{
+	struct sim_cfg c = sim_cfg_from_seed(seed);
+
+	c.policies = true;
+	return c;
+}
+
 /* Many sites on one gateway: it restarts with all of them, some of them restart, packets get lost. */
 static struct sim_cfg many_peers(uint64_t seed, unsigned peers)
 {
@@ -113,7 +121,7 @@ int main(int argc, char **argv)
 	for (int i = 1; i + 1 < argc; i += 2) {
 		uint64_t v = strtoull(argv[i + 1], NULL, 0);
 		if (strcmp(argv[i], "--seed") == 0) {
-			cfg = sim_cfg_from_seed(v);
+			cfg = from_seed(v);
 			cfg.verbose = true;
 			return run_one(&cfg, &sum) ? 0 : 1;
 		}
@@ -127,7 +135,7 @@ int main(int argc, char **argv)
 	if (peers && runs == 200)
 		runs = 1;
 	for (uint64_t i = 0; i < runs && failed < 20; i++) {
-		cfg = peers ? many_peers(from + i, (unsigned)peers) : sim_cfg_from_seed(from + i);
+		cfg = peers ? many_peers(from + i, (unsigned)peers) : from_seed(from + i);
 		failed += !run_one(&cfg, &sum);
 	}
 	sim_certs_free();
