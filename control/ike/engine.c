@@ -275,13 +275,16 @@ void ike_acquire(struct ike *ike, uint32_t policy)
 }
 
 /* The peer sends under an SPI that we do not have: it does not know that we lost it. Under an
- * ISAKMP SA it can be told; without one, a new one with INITIAL-CONTACT tells it. */
+ * ISAKMP SA it can be told; without one, a new one with INITIAL-CONTACT tells it. Then it has nothing
+ * left to send with, and perhaps nothing that makes it ask for more: what may come up on demand is in
+ * demand, for an unknown SPI does not say which child it was. */
 void ike_bad_spi(struct ike *ike, const struct ip_addr *remote, uint32_t spi)
 {
 	uint64_t now = ike_now(ike);
 	static const struct ip_addr any = { .family = IP_NONE };
 	struct peer *p, *caller = NULL;
 	struct isakmp_sa *sa;
+	struct child *c;
 	uint8_t raw[4] = { (uint8_t)(spi >> 24), (uint8_t)(spi >> 16), (uint8_t)(spi >> 8),
 			   (uint8_t)spi };
 
@@ -300,6 +303,8 @@ void ike_bad_spi(struct ike *ike, const struct ip_addr *remote, uint32_t spi)
 	} else {
 		ike_note(ike, p, NULL, "%s uses SPI %08x, which we do not have", p->cfg.name, spi);
 		p->want_phase1 = true;
+		TAILQ_FOREACH(c, &p->children, link)
+			c->wanted |= c->cfg.start == START_ON_DEMAND && child_missing(c, 0);
 		peer_kick(p);
 	}
 	engine_reap(ike);
