@@ -121,7 +121,8 @@ struct isakmp_sa {
 	enum natt_version natt;
 	bool nat_local, nat_remote, encap;
 	bool peer_dpd; /* it said so */
-	bool peer_parallel; /* likewise: any number of exchanges at once, and it numbers parallel pairs */
+	bool peer_parallel; /* likewise: it is one of us, takes any number of exchanges at once, numbers
+			     * parallel pairs, and settles collisions of Main Modes by cookies */
 	uint64_t created_us, established_us, expires_us, last_rx_us;
 	uint64_t heard_us; /* when the first message of its Main Mode came in */
 	struct timer life; /* soft, then hard; half-open: its deadline */

@@ -241,6 +241,15 @@ static bool sa_loses(const struct isakmp_sa *a, const struct isakmp_sa *b)
  * one and wants to be rid of it; strongSwan answers nothing on it from then on. */
 #define CROSSED_US (2 * SECOND)
 
+/* Only another shrike settles a collision as we do. Others, strongSwan among them, go on with the
+ * ISAKMP SA that came up last, and answer nothing on the one before; what we see come up last is one
+ * that they still have. */
+static bool sa_collides(const struct isakmp_sa *o, const struct isakmp_sa *sa)
+{
+	return sa->peer_parallel && !o->stale && o->initiator != sa->initiator &&
+	       sa->created_us <= o->established_us + CROSSED_US;
+}
+
 void peer_phase1_up(struct peer *p, struct isakmp_sa *sa)
 {
 	struct isakmp_sa *o;
@@ -255,8 +264,7 @@ void peer_phase1_up(struct peer *p, struct isakmp_sa *sa)
 		    !ip_addr_equal(&o->path.remote, &sa->path.remote))
 			continue;
 		rekey = true;
-		if (o->stale || o->established_us + CROSSED_US < sa->created_us ||
-		    o->initiator == sa->initiator) {
+		if (!sa_collides(o, sa)) {
 			/* whoever made the new one takes the old one away */
 			sa_retire(o, sa->initiator ? GRACE_US : 6 * GRACE_US);
 		} else {

@@ -79,6 +79,46 @@ Test(renewal, main_modes_that_cross_are_settled_by_their_cookies)
 	two_nodes_end(s);
 }
 
+/* Takes out of the first messages what says that the other one is a shrike, too. */
+static bool hide_vendor(void *ctx, unsigned from, struct ike_path *path, uint8_t *msg, size_t *len)
+{
+	static const uint8_t id[] = { 0x49, 0xae, 0x10, 0x5a };
+
+	(void)ctx;
+	(void)from;
+	(void)path;
+	for (size_t i = 0; i + sizeof(id) <= *len; i++)
+		if (memcmp(msg + i, id, sizeof(id)) == 0)
+			msg[i] ^= 0xff;
+	return true;
+}
+
+/* strongSwan, for one, answers nothing on the one that came up first. */
+Test(renewal, with_strangers_the_last_of_two_that_cross_stays)
+{
+	struct sim *s = two_nodes();
+
+	sim_set_tap(s, hide_vendor, NULL);
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	for (unsigned i = 0; i < 8; i++) {
+		struct isakmp_sa *sa, *last = NULL;
+		uint64_t begun = sim_now(s);
+		cr_assert_eq(ike_rekey(sim_engine(s, 0), "node1"), 0);
+		cr_assert_eq(ike_rekey(sim_engine(s, 1), "node0"), 0);
+		sim_run(s, SEC);
+		TAILQ_FOREACH(sa, &node_sa(s, 0)->peer->sas, link)
+			if (sa->created_us >= begun && sa->established_us &&
+			    (!last || sa->established_us > last->established_us))
+				last = sa;
+		cr_assert_not_null(last);
+		cr_expect_eq(node_sa(s, 0), last, "round %u", i);
+		sim_run(s, 100 * SEC);
+		must_be_up(s);
+	}
+	two_nodes_end(s);
+}
+
 /* The pairs do not belong to the Main Mode SA that made them: they stay, and carry packets. */
 Test(renewal, the_children_stay)
 {
