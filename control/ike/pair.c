@@ -303,6 +303,7 @@ static bool pair_succeeds(struct pair *pair, uint32_t replaces, struct pair **wa
 		if (o->initiator == pair->initiator || pair_wins(o, pair))
 			return false;
 		pair_retire(o, "redundant: both sides negotiated at once", o->initiator);
+		*was = o; /* and it sends on until ours can */
 	}
 	return true;
 }
