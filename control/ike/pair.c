@@ -280,11 +280,14 @@ static bool pair_precedes(const struct pair *o, const struct pair *pair)
 	return o->established_us + SETTLE_US < pair->created_us;
 }
 
-/* Retires what the new pair replaces (*was). Returns false when the new one is itself redundant. */
+/* Retires what the new pair replaces (*was). Returns false when the new one is itself redundant. A
+ * peer that is no shrike sends with the one that was made last, and which that is of two that cross
+ * the two sides may see differently: we send with the last one, too, and leave the other to it. */
 static bool pair_succeeds(struct pair *pair, uint32_t replaces, struct pair **was)
 {
+	bool stranger = !pair->indexed;
 	/* where only the peer knows which one it replaces, its DELETE says so */
-	bool parallel = child_pairs(pair->child) > 1 && !pair->indexed;
+	bool parallel = child_pairs(pair->child) > 1 && stranger;
 	uint64_t settled_at = ike_now(pair->ike) + SETTLE_US;
 	struct pair *o;
 
@@ -300,9 +303,11 @@ static bool pair_succeeds(struct pair *pair, uint32_t replaces, struct pair **wa
 			continue;
 		/* a third pair now could be weighed against different ones by the two sides */
 		pair->child->settled_at = settled_at;
-		if (o->initiator == pair->initiator || pair_wins(o, pair))
+		if (o->initiator == pair->initiator || (!stranger && pair_wins(o, pair)))
 			return false;
 		pair_retire(o, "redundant: both sides negotiated at once", o->initiator);
+		if (stranger && !o->dead)
+			timer_set(&pair->ike->timers, &o->end, o->expires_us);
 		*was = o; /* and it sends on until ours can */
 	}
 	return true;

@@ -250,6 +250,18 @@ static bool sa_collides(const struct isakmp_sa *o, const struct isakmp_sa *sa)
 	       sa->created_us <= o->established_us + CROSSED_US;
 }
 
+/* Whoever made the new one takes the old one away. But strongSwan's pairs end with the ISAKMP SA that
+ * they hang on, and where two crossed, only strongSwan knows on which: what a stranger has made it may
+ * take away itself. */
+static uint64_t sa_grace_us(const struct isakmp_sa *o, const struct isakmp_sa *sa)
+{
+	uint64_t now = ike_now(o->ike);
+
+	if (!sa->peer_parallel && !o->initiator && o->expires_us > now)
+		return o->expires_us - now;
+	return sa->initiator ? GRACE_US : 6 * GRACE_US;
+}
+
 void peer_phase1_up(struct peer *p, struct isakmp_sa *sa)
 {
 	struct isakmp_sa *o;
@@ -265,8 +277,7 @@ void peer_phase1_up(struct peer *p, struct isakmp_sa *sa)
 			continue;
 		rekey = true;
 		if (!sa_collides(o, sa)) {
-			/* whoever made the new one takes the old one away */
-			sa_retire(o, sa->initiator ? GRACE_US : 6 * GRACE_US);
+			sa_retire(o, sa_grace_us(o, sa));
 		} else {
 			struct isakmp_sa *loser = sa_loses(o, sa) ? o : sa;
 			sa_retire(loser, loser->initiator ? GRACE_US : 6 * GRACE_US);
