@@ -226,9 +226,9 @@ peers:
     secret: site-b
     proposals: [${SHRIKE_IKE:-aes256-sha256-modp2048}]
     encapsulation: ${ENCAP:-auto}
-    retries: 3
 C
 		[[ ${SHRIKE_PEER:-} == *dpd:* ]] || echo "    dpd: 0"
+		[[ ${SHRIKE_PEER:-} == *retries:* ]] || echo "    retries: 3"
 		[ -z "${SHRIKE_PEER:-}" ] || sed 's/^/    /' <<<"$SHRIKE_PEER"
 		echo "    children:"
 		while read -r name k esp options; do
@@ -286,14 +286,18 @@ ping_one() {
 
 # ping_flood FROM TO SECONDS: a hundred a second, in the background.
 ping_flood() {
+	PING_COUNT=$(($3 * 100))
 	: >"$STATE/ping.log"
-	bg h "$STATE/ping.log" ping -q -i 0.01 -c $(($3 * 100)) -W 3 -I "$1" "$2"
+	bg h "$STATE/ping.log" ping -i 0.01 -c $PING_COUNT -W 3 -I "$1" "$2"
 	PING_PID=$BG_PID
 }
 
-# Sets PING_SENT and PING_LOST once the flood is over (in this shell: only it can wait for its child).
+# Sets PING_SENT and PING_LOST once the flood is over (in this shell: only it can wait for its child). ping itself
+# does not wait for late answers to its last requests: those of the last half second count if any later ones came.
 ping_wait() {
 	wait "$PING_PID" 2>/dev/null
-	read -r PING_SENT PING_LOST < <(awk '/packets transmitted/{print $1, $1 - $4; n = 1}
-		END{if (!n) print 0, "all"}' "$STATE/ping.log")
+	read -r PING_SENT PING_LOST < <(awk -v sent="$PING_COUNT" '/bytes from/ && !/DUP/ { got++
+		for (i = 1; i <= NF; i++) if ($i ~ /^icmp_seq=/) seq = substr($i, 10) + 0
+		if (seq > last) last = seq }
+		END { if (!got) print 0, "all"; else { if (last >= sent - 50) sent = last; print sent, sent - got } }' "$STATE/ping.log")
 }

@@ -5,6 +5,13 @@
 
 # site_up NAME: the lab, strongSwan and shrike, configured from the environment (see shrike_conf and swan_conf)
 site_up() {
+	site_begin "$1"
+	link_add s wan p p0
+	site_start "$1"
+}
+
+# The same in two steps, for another network between both: it must link wan in s and p0 in p.
+site_begin() {
 	local why
 	lab_init "$1"
 	why=$(swan_missing)
@@ -12,7 +19,9 @@ site_up() {
 	have_shrike || { skip "$1 shrike is not built in $BUILD"; exit 0; }
 	shrike_site
 	netns_add p
-	link_add s wan p p0
+}
+
+site_start() {
 	site_swan_conf
 	swan_up peer p p0 || { fail "$1 strongSwan does not start"; exit 1; }
 	site_shrike_conf
@@ -84,6 +93,8 @@ algorithms() {
 		sort_by(.age) | .[0].algorithms // \"none\""
 }
 
+before_role() { :; } # a script may have something to do between two roles
+
 # both_roles NAME CHILD K [CHECK...]: negotiates in each role and pings; CHECK must succeed after that and prints
 # what is wrong otherwise
 both_roles() {
@@ -91,6 +102,7 @@ both_roles() {
 	for role in initiator responder; do
 		name=$1/$role
 		clean_slate
+		before_role
 		if ! start_child $role "$2"; then
 			fail "$name not negotiated: $(reason)"
 		elif ! ping_one "10.1.$3.1" "10.2.$3.1"; then

@@ -27,7 +27,7 @@ swan_missing() {
 # swan_conf N SITE: writes the configuration of site 1 (10.9.0.1, gwa) or 2 (10.9.0.2, gwb); children on
 # standard input, one a line: NAME K ESP_PROPOSAL [OPTION=VALUE...].
 # Environment: SWAN_IKE (phase 1 proposals), SWAN_PSK, SWAN_EXTRA (lines for the connection), SWAN_ID, SWAN_PEER_ID,
-# SWAN_LOCAL, SWAN_REMOTE (addresses), SWAN_ENCAP (yes: as if behind a NAT), SWAN_CHARON (lines for charon).
+# SWAN_LOCAL, SWAN_REMOTE, SWAN_GATEWAY (addresses), SWAN_ENCAP (yes: as if behind a NAT), SWAN_CHARON (lines for charon).
 swan_conf() {
 	local n=$1 site=$2 other me them encap=no dir=$STATE/$1 name k esp options o kernel
 	other=$((3 - site))
@@ -151,7 +151,8 @@ swan_up() {
 swan_start_libipsec() {
 	local n=$1 ns=$2 ifname=$3 site k
 	site=$(cat "$STATE/$n/site")
-	ip -n "$P-$ns" addr add "10.9.0.$site/24" dev "$ifname"
+	ip -n "$P-$ns" addr add "${SWAN_LOCAL:-10.9.0.$site}/24" dev "$ifname"
+	[ -z "${SWAN_GATEWAY:-}" ] || ip -n "$P-$ns" route add default via "$SWAN_GATEWAY"
 	for ((k = 0; k <= 20; k++)); do ip -n "$P-$ns" addr add "10.$site.$k.1/32" dev lo; done
 	STRONGSWAN_CONF=$STATE/$n/strongswan.conf bg "$ns" "$STATE/$n/stdout" "$STATE/charon"
 	echo "$BG_PID" >"$STATE/$n/pid"
@@ -182,10 +183,10 @@ uml_up() {
 	echo 0 >"$dir/seq"
 	cat >"$dir/boot.sh" <<C
 ip link set vec0 up
-ip addr add 10.9.0.$site/24 dev vec0
+ip addr add ${SWAN_LOCAL:-10.9.0.$site}/24 dev vec0
 sysctl -qw net.ipv4.ip_forward=1
 for k in \$(seq 0 20); do ip addr add 10.$site.\$k.1/32 dev lo; done
-ip route add default via 10.9.0.$((3 - site)) dev vec0 mtu 1400
+ip route add default via ${SWAN_GATEWAY:-10.9.0.$((3 - site))} dev vec0 mtu 1400
 STRONGSWAN_CONF=$dir/strongswan.conf $STATE/charon >$dir/stdout 2>&1 </dev/null &
 C
 	setsid ip netns exec "$P-$ns" $UML_KERNEL mem=160M root=/dev/root rootfstype=hostfs rootflags=/ ro \
