@@ -284,11 +284,11 @@ ping_one() {
 		in_ns h ping -q -c 1 -W 2 -I "$1" "$2" >/dev/null 2>&1
 }
 
-# ping_flood FROM TO SECONDS: a hundred a second, in the background.
+# ping_flood FROM TO SECONDS [RATE]: RATE (100) a second, in the background.
 ping_flood() {
-	PING_COUNT=$(($3 * 100))
+	PING_COUNT=$(($3 * ${4:-100}))
 	: >"$STATE/ping.log"
-	bg h "$STATE/ping.log" ping -i 0.01 -c $PING_COUNT -W 3 -I "$1" "$2"
+	bg h "$STATE/ping.log" ping -i "$(awk "BEGIN { print 1 / ${4:-100} }")" -c $PING_COUNT -W 3 -I "$1" "$2"
 	PING_PID=$BG_PID
 }
 
