@@ -6,7 +6,8 @@
  *   {"command": "status"}              -> {"ok": true, "peers": [...], "totals": {...}, ...}
  *   {"command": "sa"}                  -> {"ok": true, "main_mode_sas": [...], "quick_mode_sas": [...]}
  *   {"command": "stats"}               -> {"ok": true, "stats": {the statistics document}}
- *   {"command": "why", "name": N}      -> {"ok": true, "name": N, "last_error": "...", "steps": [...]}
+ *   {"command": "why", "name": N}      -> {"ok": true, "name": N, "last_error": "...", "diagnoses": [...],
+ *                                          "steps": [...]}
  *   {"command": "up", "name": N, "timeout": 15}
  *   {"command": "down", "name": N}
  *   {"command": "rekey", "name": N, "timeout": 15}

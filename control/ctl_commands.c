@@ -108,8 +108,9 @@ static void do_why(struct ctl_client *c, const char *name)
 
 	if (name[0] && !ctl_name_resolve(c, name, &who))
 		return;
-	ctl_reply(c, json_pack("{s:b, s:s, s:s, s:o}", "ok", 1, "name", who.peer, "last_error",
-			       last_error(d, who.peer, &search), "steps",
+	ctl_reply(c, json_pack("{s:b, s:s, s:s, s:o, s:o}", "ok", 1, "name", who.peer,
+			       "last_error", last_error(d, who.peer, &search), "diagnoses",
+			       timelines_diagnoses(d->timelines, who.peer, clock_us()), "steps",
 			       timelines_json(d->timelines, who.peer, clock_us())));
 }
 
@@ -188,7 +189,8 @@ void ctl_wait_check(struct ctl_client *c, const struct ike_event *ev)
 	if (!event_is_for(w, ev))
 		return;
 	if (ev->type == IKE_EV_PHASE1_FAILED || ev->type == IKE_EV_CHILD_FAILED) {
-		ctl_error(c, "%s: %s", wait_name(w, name, sizeof(name)), ev->text);
+		ctl_error(c, "%s: %s; see shrikectl why %s", wait_name(w, name, sizeof(name)),
+			  ev->text, w->peer);
 		wait_end(c);
 		return;
 	}

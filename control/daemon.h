@@ -23,6 +23,7 @@ struct daemon {
 	struct timelines *timelines;
 	struct ctl *ctl;
 	struct stats_busy busy;
+	uint64_t icv_seen; /* packets that failed their ICV, when we last looked */
 	uint8_t *policy_pairs; /* policy id -> parallel SA pairs of its child */
 	uint64_t started_us;   /* monotonic */
 	int lock_fd;

@@ -32,12 +32,12 @@ static const struct usage_entry command_words[] = {
 	{ "rekey NAME", "a peer: its Main Mode SA; PEER/CHILD: its Quick Mode SAs" },
 	{ "stats", "ports, lcores, SAs and totals" },
 	{ "why [NAME]",
-	  "what happened last with a peer, step by step; without NAME: with addresses "
-	  "that are no peer's" },
+	  "what is wrong with a peer: both sides' values, the configuration that would mend it, "
+	  "and the last steps; without NAME: with addresses that are no peer's" },
 	{ "trace", "the way of packets, stage by stage, and how they end; such packets go slower" },
-	{ "capture FILE",
-	  "packets into a pcap file that only its owner may read (- is standard output): ESP, AH and "
-	  "IKE on all ports, or what --side or --port says" },
+	{ "capture FILE", "packets into a pcap file that only its owner may read (- is standard "
+			  "output): ESP, AH and "
+			  "IKE on all ports, or what --side or --port says" },
 	{ NULL, NULL },
 };
 
@@ -128,8 +128,8 @@ static bool options_parse(int argc, char **argv, struct options *o, int *code)
 			break;
 		case 'n':
 			o->watch.count = (unsigned)strtoul(optarg, &end, 10);
-			if (*end || optarg[0] == '-' || o->watch.count < 1 ||
-			    strlen(optarg) > 7 || o->watch.count > 1000000) {
+			if (*end || optarg[0] == '-' || o->watch.count < 1 || strlen(optarg) > 7 ||
+			    o->watch.count > 1000000) {
 				fprintf(stderr, "shrikectl: --count takes 1 to 1000000 packets\n");
 				goto bad;
 			}
@@ -185,9 +185,9 @@ static bool command_check(const struct options *o)
 		const char *word;
 		char name;
 	} commands[] = {
-		{ "status", '-' }, { "sa", '-' },   { "stats", '-' }, { "why", 'o' },
-		{ "up", 'n' },     { "down", 'n' }, { "rekey", 'n' }, { "trace", '-' },
-		{ "capture", 'f' },
+		{ "status", '-' }, { "sa", '-' },    { "stats", '-' },
+		{ "why", 'o' },    { "up", 'n' },    { "down", 'n' },
+		{ "rekey", 'n' },  { "trace", '-' }, { "capture", 'f' },
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -197,7 +197,8 @@ static bool command_check(const struct options *o)
 			fprintf(stderr, "shrikectl: %s needs the NAME of a peer or child\n",
 				o->command);
 		else if (commands[i].name == 'f' && !o->name)
-			fprintf(stderr, "shrikectl: capture needs a FILE, or - for standard output\n");
+			fprintf(stderr,
+				"shrikectl: capture needs a FILE, or - for standard output\n");
 		else if (commands[i].name == '-' && o->name)
 			fprintf(stderr, "shrikectl: %s takes no NAME\n", o->command);
 		else
@@ -327,7 +328,7 @@ static int watch(struct options *o)
 	if (fd < 0)
 		return EXIT_NO_DAEMON;
 	return watch_run(&o->watch, fd, watch_request(&o->watch, capture)) ? EXIT_GOOD
-									     : EXIT_REFUSED;
+									   : EXIT_REFUSED;
 }
 
 int main(int argc, char **argv)

@@ -5,11 +5,13 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+/* shrikectl_why.c: what is wrong, with what would mend it, and the last steps. */
+void show_why(const json_t *reply);
+
 /* shrikectl_show.c: replies as tables on standard output. direction: "in", "out" or NULL for both. */
 void show_status(const json_t *reply);
 void show_sa(const json_t *reply);
 void show_stats(const json_t *stats, const char *direction);
-void show_why(const json_t *reply);
 
 /* ---- shrikectl_watch.c ---- */
 struct watch_options {

@@ -272,28 +272,3 @@ void show_stats(const json_t *stats, const char *direction)
 		show_totals(json_object_get(stats, "totals"));
 	}
 }
-
-/* --------------------------------------------------------------------------------- why ------ */
-
-void show_why(const json_t *reply)
-{
-	const json_t *steps = json_object_get(reply, "steps");
-	const char *error = str(reply, "last_error");
-	struct table t;
-	size_t i;
-	json_t *s;
-
-	if (json_array_size(steps) == 0)
-		printf("Nothing has happened yet.\n");
-	table_begin(&t, 3, 1);
-	json_array_foreach((json_t *)steps, i, s) {
-		const char *kind = str(s, "kind"), *child = str(s, "child");
-		bool note = strcmp(kind, "note") == 0;
-		table_cell(&t, "%.3f s ago", num(s, "age"));
-		table_cell(&t, "%s", note ? "" : kind);
-		table_cell(&t, "%s%s%s", child, child[0] ? ": " : "", str(s, "text"));
-	}
-	table_print(&t, stdout);
-	if (strlen(error) > 1)
-		printf("\nLast error: %s\n", error);
-}

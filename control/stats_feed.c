@@ -101,6 +101,35 @@ static void on_stats(evutil_socket_t fd, short what, void *ctx)
 	stats_feed_update(ctx);
 }
 
+/* An SA under which nothing but garbage has come so far is worth a word; fewer packets than that may
+ * be anybody's. With a block cipher an ICV of another length is found by the length of the packet. */
+#define GARBLED_PACKETS 8
+
+static void check_garbled(void *ctx, const struct ike_child_info *i)
+{
+	struct daemon *d = ctx;
+	struct sa_stats in = { 0 };
+
+	if (i->established && dp_sa_stats(d->dp, &i->ref, SA_IN, &in) && in.packets == 0 &&
+	    in.icv_drops + in.other_drops >= GARBLED_PACKETS)
+		ike_sa_garbled(d->ike, &i->ref, in.icv_drops + in.other_drops);
+}
+
+/* Walks the SAs only when packets have failed their ICV since the last time. */
+static void look_for_garbled(struct daemon *d)
+{
+	uint64_t icv = 0;
+
+	for (unsigned r = 0; r < dp_drop_count(); r++)
+		if (strcmp(dp_drop_name(r), "esp_icv") == 0 ||
+		    strcmp(dp_drop_name(r), "esp_align") == 0)
+			for (unsigned i = 0; i < dp_worker_count(d->dp); i++)
+				icv += dp_drop_value(d->dp, i, r);
+	if (icv != d->icv_seen)
+		ike_child_foreach(d->ike, check_garbled, d);
+	d->icv_seen = icv;
+}
+
 static void on_busy(evutil_socket_t fd, short what, void *ctx)
 {
 	struct daemon *d = ctx;
@@ -108,6 +137,7 @@ static void on_busy(evutil_socket_t fd, short what, void *ctx)
 	(void)fd;
 	(void)what;
 	stats_sample_busy(d->dp, &d->busy);
+	look_for_garbled(d);
 }
 
 void stats_feed_rearm(struct daemon *d)

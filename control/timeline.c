@@ -5,18 +5,11 @@
 #include <string.h>
 
 #include "hex.h"
-
-struct step {
-	uint64_t at_us;
-	enum ike_event_type type;
-	char child[IKE_NAME_LEN];
-	char *text; /* owned */
-	uint8_t icookie[ISAKMP_COOKIE_LEN], rcookie[ISAKMP_COOKIE_LEN];
-	struct ip_addr remote;
-};
+#include "incident.h"
 
 struct ring {
 	char peer[IKE_NAME_LEN];
+	struct incidents incidents;
 	unsigned next, n, cap; /* step[(next + i) % cap] is the i-th oldest once it is full */
 	struct step step[];
 };
@@ -35,6 +28,7 @@ static void ring_free(struct ring *r)
 {
 	for (unsigned i = 0; i < r->n; i++)
 		free(r->step[i].text);
+	incidents_free(&r->incidents);
 	free(r);
 }
 
@@ -93,14 +87,45 @@ static struct ring *ring_make(struct timelines *t, const char *peer)
 	return r;
 }
 
-void timelines_add(struct timelines *t, const struct ike_event *ev, uint64_t now_us)
+static const struct step *ring_step(const struct ring *r, unsigned i)
+{
+	return &r->step[r->n < r->cap ? i : (r->next + i) % r->cap];
+}
+
+/* Of the same Main Mode, or of no particular one. */
+static bool belongs(const struct step *s, const struct ike_event *ev)
+{
+	static const uint8_t none[ISAKMP_COOKIE_LEN];
+
+	return memcmp(ev->icookie, none, sizeof(none)) == 0 ||
+	       memcmp(s->icookie, none, sizeof(none)) == 0 ||
+	       memcmp(s->icookie, ev->icookie, sizeof(s->icookie)) == 0;
+}
+
+static bool ring_diagnose(struct ring *r, const struct ike_event *ev, uint64_t now_us)
+{
+	struct incident *in = incidents_add(&r->incidents, ev->diagnosis, now_us);
+	bool news;
+
+	if (!in)
+		return true;
+	for (unsigned i = 0; i < r->n; i++)
+		if (belongs(ring_step(r, i), ev))
+			incident_step(in, ring_step(r, i));
+	news = !in->logged_us || now_us > in->logged_us + TIMELINE_NEWS_US;
+	if (news)
+		in->logged_us = now_us;
+	return news;
+}
+
+bool timelines_add(struct timelines *t, const struct ike_event *ev, uint64_t now_us)
 {
 	struct ring *r = ring_find(t, ev->peer);
 
 	if (!r)
 		r = ring_make(t, ev->peer);
 	if (!r)
-		return; /* a step that is not remembered is better than a daemon that ends */
+		return true; /* a step that is not remembered is better than a daemon that ends */
 	struct step *s = &r->step[r->next];
 	free(s->text);
 	*s = (struct step){ .at_us = now_us,
@@ -113,6 +138,8 @@ void timelines_add(struct timelines *t, const struct ike_event *ev, uint64_t now
 	r->next = (r->next + 1) % r->cap;
 	if (r->n < r->cap)
 		r->n++;
+	incidents_event(&r->incidents, ev, now_us);
+	return !ev->diagnosis || ring_diagnose(r, ev, now_us);
 }
 
 void timelines_forget(struct timelines *t, const char *peer)
@@ -171,9 +198,14 @@ json_t *timelines_json(const struct timelines *t, const char *peer, uint64_t now
 	const struct ring *r = ring_find(t, peer);
 	json_t *steps = json_array();
 
-	for (unsigned i = 0; r && i < r->n; i++) {
-		const struct step *s = &r->step[r->n < r->cap ? i : (r->next + i) % r->cap];
-		json_array_append_new(steps, step_json(s, now_us));
-	}
+	for (unsigned i = 0; r && i < r->n; i++)
+		json_array_append_new(steps, step_json(ring_step(r, i), now_us));
 	return steps;
+}
+
+json_t *timelines_diagnoses(const struct timelines *t, const char *peer, uint64_t now_us)
+{
+	const struct ring *r = ring_find(t, peer);
+
+	return r ? incidents_json(&r->incidents, now_us, step_json) : json_array();
 }

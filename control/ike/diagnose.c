@@ -145,10 +145,12 @@ static void diag_not_believed(struct ike_diagnosis *d, const struct isakmp_sa *s
 			 "expect an identity that stands in it");
 }
 
-/* Nothing came to port 4500 after we moved there. */
+/* Nothing came after we moved to port 4500: neither there, nor a complaint from the old port, which is
+ * where strongSwan sends its own before it has understood message 5. */
 static bool natt_silent(const struct isakmp_sa *sa)
 {
-	return sa->path.local_port == 4500 && !sa->heard_natt;
+	return sa->path.local_port == 4500 && !sa->heard_natt && !sa->hint.unreadable &&
+	       !sa->hint.notify;
 }
 
 static void set_natt_mend(struct ike_diagnosis *d, const struct isakmp_sa *sa)
