@@ -8,6 +8,7 @@
 
 #include "fib.h"
 #include "lcore.h"
+#include "pmtu.h"
 #include "spd.h"
 
 #define INJECT_RING   1024
@@ -130,6 +131,7 @@ struct dp {
 	struct rte_ring *watch_ring;
 
 	uint32_t reassembly_seed;
+	struct pmtu pmtu;
 	uint64_t echo_due; /* rate limits, see host.c */
 	uint64_t icmp_due;
 	uint16_t ip_id;

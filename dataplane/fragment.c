@@ -51,7 +51,7 @@ static uint16_t piece_mtu(const struct lcore *lc, struct rte_mbuf *pkt)
 uint16_t stage_cut(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 {
 	struct rte_mbuf *part[MAX_FRAGMENTS];
-	uint32_t fits = UINT16_MAX;
+	uint32_t fits = lc->path_mtu ? lc->path_mtu : UINT16_MAX;
 	uint16_t kept = 0;
 
 	for (unsigned i = 0; i < lc->n_ports; i++)

@@ -313,6 +313,6 @@ void host_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 		arp_input(dp, w, pkt);
 	else if (rte_pktmbuf_mtod(pkt, uint8_t *)[IP4_PROTO] == PROTO_UDP)
 		ike_input(dp, w, pkt);
-	else
+	else if (!pmtu_input(dp, w, pkt))
 		echo_answer(dp, w, pkt);
 }

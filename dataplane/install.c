@@ -178,14 +178,6 @@ void dp_sa_release(struct dp *dp, const struct sa_ref *ref)
 
 /* ------------------------------------------------------------------------- SAs -------------- */
 
-/* The MTU of the way to the peer, for the SA's own limit; 0 = unknown. */
-static uint16_t outer_mtu(const struct dp *dp, const struct ip_addr *remote)
-{
-	const struct next_hop *hop = fib_lookup_addr(dp->fib, remote);
-
-	return hop->kind >= HOP_CONNECTED ? hop->mtu : 0;
-}
-
 int dp_sa_install(struct dp *dp, const struct sa_params *p)
 {
 	struct cmd cmd = { .op = CMD_SA_STORE, .slot = p->ref.slot, .spi = p->ref.spi };
@@ -201,7 +193,7 @@ int dp_sa_install(struct dp *dp, const struct sa_params *p)
 	if (!cmd.sa)
 		return errno ? -errno : -ENOMEM; /* see sa_build() */
 	if (cmd.sa->outer_mtu == 0)
-		cmd.sa->outer_mtu = outer_mtu(dp, &p->remote);
+		cmd.sa->outer_mtu = pmtu_outer(dp, &p->remote);
 	cmd.dir = (uint8_t)p->dir;
 	pair->sa[p->dir] = cmd.sa;
 	pair->state[p->dir] = PLACE_STORING;

@@ -159,6 +159,7 @@ struct lcore {
 	struct reassembly *reassembly;
 	uint64_t reassembly_due; /* TSC: then reassembly_expire() has work */
 	uint32_t reassembly_seed; /* the same on all workers */
+	uint16_t path_mtu; /* control: rw (atomic): the least that was learnt of a path, 0 = none */
 
 	alignas(64) struct lcore_counters count;
 	struct tx_buffer tx[DP_MAX_PORTS];

@@ -100,7 +100,7 @@ struct sa {
 	uint8_t l3_len;	      /* of the outer IP header; transport: 0 */
 	uint8_t df;	      /* enum df_policy */
 	uint8_t dscp_ecn;     /* OUT: outer DSCP when it is not copied, in the place of a TOS byte */
-	uint16_t outer_mtu;   /* refined by control when the route changes; 0 = port's */
+	uint16_t outer_mtu;   /* control: rw (atomic), by route and path, see pmtu.h; 0 = port's */
 	uint32_t hdr_sum;     /* OUT: checksum of the template's constant 16-bit words, unfolded */
 	uint32_t remote_v4, local_v4; /* outer addresses, host order */
 	uint16_t window_mask; /* IN: words of the replay ring, less one */
