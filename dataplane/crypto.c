@@ -272,7 +272,8 @@ void crypto_chain_run(IMB_MGR *mb, struct crypto_op *ops, uint16_t n)
 		jobs_run(mb, batch, n_batch);
 	if (likely(n_batch == n))
 		return;
-	/* IPsec-MB up to 2.0 mixes up the buffers of several 3DES jobs on AVX512 (its issue 169) */
+	/* IPsec-MB up to 2.0 mixes up the buffers of several 3DES jobs on AVX512 (its issue 169); DES runs
+	 * in the same kernels */
 	for (uint16_t i = 0; i < n; i++) {
 		alone = &ops[i];
 		if (alone->sa->crypto == SA_CHAIN_ALONE)

@@ -44,7 +44,7 @@ enum sa_crypto {
 	SA_GMAC_192,
 	SA_GMAC_256,
 	SA_CHAIN,   /* cipher and HMAC as jobs over the whole burst; from here on: chained */
-	SA_CHAIN_ALONE, /* likewise, one job at a time (3DES, see crypto.c) */
+	SA_CHAIN_ALONE, /* likewise, one job at a time (3DES, DES; see crypto.c) */
 };
 
 /* The way through the stages: the most frequent case apart, all others by what they have in common. */
