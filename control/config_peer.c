@@ -87,7 +87,7 @@ static void check_child_options(struct check *c, struct where w, const struct ra
 	static const char *const starts[] = { "passive", "immediate", "on-demand" };
 	static const char *const df_words[] = { "copy", "set", "clear" };
 	unsigned mode = 0, start = peer->initiate ? START_ON_DEMAND : START_PASSIVE, df = DF_COPY;
-	uint64_t window = 1024;
+	uint64_t window = 1024, dscp = 0;
 
 	check_word(c, where_key(w, "mode"), raw->mode, modes, 2, &mode);
 	child->mode = mode == 0 ? SA_TUNNEL : SA_TRANSPORT;
@@ -99,6 +99,11 @@ static void check_child_options(struct check *c, struct where w, const struct ra
 	check_word(c, where_key(w, "df"), raw->df, df_words, 3, &df);
 	child->df = (enum df_policy)df;
 	check_bool(c, where_key(w, "copy-dscp"), raw->copy_dscp, &child->copy_dscp);
+	check_number(c, where_key(w, "dscp"), raw->dscp, 0, 63, &dscp);
+	child->dscp = (uint8_t)dscp;
+	if (raw->dscp && child->copy_dscp)
+		check_error(c, where_key(w, "dscp"),
+			    "dscp gives outer packets one value, copy-dscp each its own: choose one");
 	if (check_number(c, where_key(w, "replay-window"), raw->replay_window, 64, 4096, &window) &&
 	    (window & (window - 1)) != 0)
 		check_error(c, where_key(w, "replay-window"),

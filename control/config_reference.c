@@ -290,12 +290,15 @@ const struct config_option config_options[] = {
 	  "replay-window: 4096" },
 	{ "peers[].children[].df", "copy, set or clear", "copy", NULL,
 	  "The outer packet's Don't Fragment bit: copied from the inner packet, always or never "
-	  "set.",
+	  "set. With clear a packet that is too large for the tunnel goes into it whole, even if it "
+	  "forbids fragments itself, and the outer packet is cut.",
 	  "df: clear" },
 	{ "peers[].children[].copy-dscp", "yes or no", "no", NULL,
 	  "yes: the outer packet gets the inner packet's DSCP, which tells the network between the "
 	  "gateways what kind of traffic it is.",
 	  "copy-dscp: yes" },
+	{ "peers[].children[].dscp", "number", "0", NULL,
+	  "The DSCP of all outer packets, from 0 to 63, where it is not copied.", "dscp: 46" },
 	{ "peers[].children[].sa-pairs", "number or per-lcore", "1", NULL,
 	  "SA pairs with the same selectors, each owned by another worker lcore, so that one tunnel "
 	  "uses several CPUs; per-lcore: as many as there are workers. Each is renewed on its own. "

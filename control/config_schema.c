@@ -84,6 +84,7 @@ static const cyaml_schema_field_t child_fields[] = {
 	TEXT("replay-window", struct raw_child, replay_window),
 	TEXT("df", struct raw_child, df),
 	TEXT("copy-dscp", struct raw_child, copy_dscp),
+	TEXT("dscp", struct raw_child, dscp),
 	TEXT("sa-pairs", struct raw_child, sa_pairs),
 	TEXT("esn", struct raw_child, esn),
 	CYAML_FIELD_END,

@@ -64,7 +64,8 @@ static inline enum drop_reason inner_check(const struct sa *sa, struct out_pkt *
 	o->total = sa->hdr_len + o->clen + sa->icv_len;
 	if (o->total > UINT16_MAX)
 		return DROP_too_big;
-	if (sa->outer_mtu && o->total > sa->outer_mtu && (o->frag & IP4_DF))
+	/* RFC 4301 section 8.1: where the outer DF bit is cleared, the outer packet may be cut */
+	if (sa->outer_mtu && o->total > sa->outer_mtu && (o->frag & IP4_DF) && sa->df != DF_CLEAR)
 		return DROP_too_big;
 	return KEEP;
 }

@@ -89,6 +89,8 @@ static enum drop_reason measure(const struct sa *sa, struct out_pkt *o, bool v6)
 		o->frag = 0;
 		return KEEP;
 	}
+	if (!v6 && sa->df == DF_CLEAR && !(sa->wrap & WRAP_IP6)) /* as in esp_out.c */
+		return KEEP;
 	return o->frag & IP4_DF ? DROP_too_big : KEEP;
 }
 

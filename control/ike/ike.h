@@ -48,6 +48,7 @@ struct ike_child_cfg {
 	uint32_t replay_window;	   /* 0 = default */
 	enum df_policy df;
 	bool copy_dscp;
+	uint8_t dscp;		   /* of outer packets, when it is not copied */
 };
 
 struct ike_peer_cfg {

@@ -181,6 +181,7 @@ int pair_install(struct pair *pair, enum sa_dir dir)
 		.replay_window = cfg->replay_window,
 		.df = cfg->df,
 		.copy_dscp = cfg->copy_dscp,
+		.dscp = cfg->dscp,
 	};
 
 	pair_volume(pair, &p);

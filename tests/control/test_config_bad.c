@@ -122,6 +122,8 @@ static const struct bad rows[] = {
 	{ "lifetime: 1h", "lifetime: 6m", 46, "less than half" },
 	{ "start: immediate", "start: now", 47, "passive, immediate or on-demand" },
 	{ "replay-window: 1024", "replay-window: 1000", 48, "power of two" },
+	{ "replay-window: 1024", "dscp: 64", 48, "dscp must be from 0 to 63" },
+	{ "replay-window: 1024", "dscp: 46\n        copy-dscp: yes", 48, "choose one" },
 	{ "replay-window: 1024", "mode: transport", 48, "between the gateways themselves" },
 	{ "replay-window: 1024", "protocol: tcp\n        local-port: http", 49, "not a number" },
 	{ "replay-window: 1024", "lifetime-bytes: 10", 48, "lifetime-bytes must be" },

@@ -91,6 +91,21 @@ Test(config_child, parallel_pairs)
 	config_free(cfg);
 }
 
+Test(config_child, dscp_and_df)
+{
+	struct config *cfg = with("start: immediate", "dscp: 46\n        df: clear", 0);
+
+	cr_expect_eq(cfg->peers[0].children[0].dscp, 46);
+	cr_expect_eq(cfg->peers[0].children[0].df, DF_CLEAR);
+	cr_expect_not(cfg->peers[0].children[0].copy_dscp);
+	config_free(cfg);
+	cfg = with("start: immediate", "copy-dscp: yes\n        df: set", 0);
+	cr_expect_eq(cfg->peers[0].children[0].dscp, 0);
+	cr_expect_eq(cfg->peers[0].children[0].df, DF_SET);
+	cr_expect(cfg->peers[0].children[0].copy_dscp);
+	config_free(cfg);
+}
+
 /* Two remote networks: two children, of one list. */
 Test(config_child, a_list_of_networks_is_one_name)
 {

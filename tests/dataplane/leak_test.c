@@ -10,6 +10,7 @@
 #include "cpu.h"
 #include "crypto.h"
 #include "env.h"
+#include "reassembly.h"
 
 enum { WAN, LAN };
 
@@ -549,6 +550,40 @@ Test(leak, ports_towards_other_gateways_are_outside)
 	cr_assert_eq(dp_spd_set(dp, p, 3, why, sizeof(why)), 0);
 	cr_expect_eq(dp->spd->outside, 1 << WAN | 1 << LAN);
 	settle();
+}
+
+/* Where the outer DF bit is cleared, a large inner packet goes whole and the outer one is cut: what
+ * the other gateway puts together again is one packet. */
+Test(leak, df_clear_cuts_the_outer_packet)
+{
+	struct env_packet p = { .port = LAN,
+				.src = 0x0a010007,
+				.dst = 0x0a020001,
+				.proto = PROTO_UDP,
+				.frag = IP4_DF,
+				.payload = 1470 };
+	struct rte_mbuf *whole = NULL;
+	unsigned n;
+	void *pkt;
+
+	policies_set(1);
+	pair_add();
+	settle();
+	dp->worker[0].pair[pair[0].slot].sa[SA_OUT]->df = DF_CLEAR;
+	dp->worker[0].pair[pair[0].slot].sa[SA_OUT]->hard_packets = UINT64_MAX;
+	arrive(LAN, env_frame(lc, &p));
+	lcore_round(lc);
+	for (n = 0; rte_ring_dequeue(tx[WAN], &pkt) == 0; n++) {
+		rte_pktmbuf_adj(pkt, ETH_LEN);
+		cr_expect_leq(rte_pktmbuf_pkt_len((struct rte_mbuf *)pkt), 1500);
+		cr_expect_null(whole);
+		whole = reassembly_add(lc, pkt);
+	}
+	cr_expect_eq(n, 2, "%u pieces", n);
+	cr_assert(whole, "they make one packet");
+	cr_expect_gt(rte_pktmbuf_pkt_len(whole), 1500);
+	rte_pktmbuf_free(whole);
+	cr_expect_eq(lc->count.drop[DROP_too_big], 0);
 }
 
 /* Outer fragments are for the peer to put together, and not every peer does. */

@@ -174,6 +174,16 @@ Test(esp_out, too_big, .init = setup, .fini = teardown)
 	pkt = outer_of((struct inner_spec){ .total = fits + 1 });
 	cr_assert_eq(pkt->data_len, 1404);
 	rte_pktmbuf_free(pkt);
+	/* RFC 4301 section 8.1: cleared outside, so that the outer packet can be cut */
+	sa->df = DF_CLEAR;
+	pkt = outer_of((struct inner_spec){ .total = fits + 1, .frag = IP4_DF });
+	cr_assert_eq(pkt->data_len, 1404);
+	cr_assert_eq(load_be16(rte_pktmbuf_mtod(pkt, uint8_t *) + IP4_FRAG), 0);
+	rte_pktmbuf_free(pkt);
+	sa->df = DF_SET;
+	refuse(packet((struct inner_spec){ .total = fits + 1, .frag = IP4_DF }), too_big);
+	cr_assert_eq(rte_ring_dequeue(env.lc->punt, &punted), 0);
+	rte_pktmbuf_free(punted);
 }
 
 /* Ethernet padding behind the inner packet does not go into the tunnel. */
