@@ -40,7 +40,8 @@ const struct config_option config_options[] = {
 	{ "system.sa-slots", "number", "4096", NULL,
 	  "SAs that a worker has room for: a power of two from 16 to 1048576.", "sa-slots: 65536" },
 	{ "system.mbufs", "number", NULL, "16384",
-	  "Packet buffers for each port, from 512 to 16777216.", "mbufs: 65536" },
+	  "Packet buffers for each port, from 512 to 16777216. Without it more where the workers' "
+	  "queues need more: some 2,000 for each worker and port, and 2,500 for each worker.", "mbufs: 65536" },
 	{ "system.run-dir", "absolute path", "/run/shrike", NULL,
 	  "Where the control socket (control.sock), the lock and the statistics are. Two shrikes "
 	  "need "

@@ -19,9 +19,6 @@
 #include "reassembly.h"
 
 #define POLL_BURST     64
-#define OWN_MBUFS      4095
-#define JUMBO_MBUFS    127 /* of 64 KB */
-#define MBUF_CACHE     256
 #define OWNER_BITS     6
 #define MIN_GENERATION 8
 
@@ -100,7 +97,7 @@ static int worker_create(struct dp *dp, const struct dp_cfg *cfg, uint16_t id)
 	lc->spi = dp->spi;
 	lc->idle = cfg->idle;
 	lc->tsc_hz = rte_get_tsc_hz();
-	lc->pool = dp->pool;
+	lc->pool = dp->pools[id];
 	lc->jumbo = dp->jumbo;
 	lc->mb = cpu_mgr_new();
 	for (uint16_t i = 0; i < id; i++)
@@ -110,35 +107,10 @@ static int worker_create(struct dp *dp, const struct dp_cfg *cfg, uint16_t id)
 	return slots_init(w, dp->sa_slots);
 }
 
-/* Room for the largest frame in one mbuf, at least DPDK's usual 2 KB. */
-static uint16_t mbuf_room(const struct dp_cfg *cfg)
-{
-	unsigned room = RTE_MBUF_DEFAULT_DATAROOM;
-
-	for (unsigned i = 0; i < cfg->n_ports; i++)
-		room = RTE_MAX(room, cfg->ports[i].mtu + 64u);
-	return (uint16_t)RTE_MIN(room + RTE_PKTMBUF_HEADROOM, (unsigned)UINT16_MAX);
-}
-
-static int pools_create(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size)
-{
-	unsigned n = (cfg->mbufs ? cfg->mbufs : 16384) * dp->n_ports;
-
-	dp->pool =
-		rte_pktmbuf_pool_create("packets", n, MBUF_CACHE, 0, mbuf_room(cfg), SOCKET_ID_ANY);
-	dp->own_pool = rte_pktmbuf_pool_create("own", OWN_MBUFS, MBUF_CACHE / 4, 0, mbuf_room(cfg),
-					       SOCKET_ID_ANY);
-	/* touched only by packets that are in several mbufs; a cache would hold most of it */
-	dp->jumbo = rte_pktmbuf_pool_create("jumbo", JUMBO_MBUFS, 0, 0, UINT16_MAX, SOCKET_ID_ANY);
-	return dp->pool && dp->own_pool && dp->jumbo
-		       ? 0
-		       : no_memory(why, why_size, "packet buffers");
-}
-
 static int ports_open(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size)
 {
 	for (unsigned i = 0; i < cfg->n_ports; i++) {
-		int rc = port_open(&dp->port[i], &cfg->ports[i], dp->n_workers, dp->pool, why,
+		int rc = port_open(&dp->port[i], &cfg->ports[i], dp->n_workers, dp->pools, why,
 				   why_size);
 		if (rc)
 			return rc;
@@ -173,6 +145,7 @@ static int launch(struct dp *dp, char *why, size_t why_size)
 		rc = port_start(&dp->port[i], why, why_size);
 		if (rc)
 			return rc;
+		steer_start(&dp->port[i], &dp->spi);
 	}
 	for (unsigned i = 0; i < dp->n_workers; i++) {
 		struct worker *w = &dp->worker[i];
@@ -227,7 +200,7 @@ static int start(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_
 	dp->mb = cpu_mgr_new();
 	if (!dp->mb)
 		return no_memory(why, why_size, "IPsec-MB");
-	rc = pools_create(dp, cfg, why, why_size);
+	rc = pools_create(dp, cfg) ? no_memory(why, why_size, "packet buffers") : 0;
 	if (rc == 0)
 		rc = ports_open(dp, cfg, why, why_size);
 	if (rc == 0)
@@ -391,9 +364,7 @@ void dp_stop(struct dp *dp)
 		port_close(&dp->port[i]);
 	spd_free(dp->spd);
 	fib_free(dp->fib);
-	rte_mempool_free(dp->pool);
-	rte_mempool_free(dp->jumbo);
-	rte_mempool_free(dp->own_pool);
+	pools_free(dp);
 	if (dp->mb)
 		free_mb_mgr(dp->mb);
 	if (dp->eal)

@@ -16,6 +16,8 @@
 #define COMMAND_RING  1024
 #define EVENT_RING    1024
 #define HANDOVER_RING 4096
+#define RX_RING	      1024 /* of each queue of a port */
+#define TX_RING	      1024
 
 #define NEIGH_MAX     4096
 #define NEIGH_BUCKETS 1024
@@ -30,6 +32,7 @@ struct port {
 	bool started;
 	uint16_t dev; /* DPDK port id */
 	uint16_t n_rxq, n_txq, mtu;
+	uint64_t rss; /* RTE_ETH_RSS_*: what the device hashes */
 	uint8_t mac[6];
 	enum dp_source_check source_check;
 	unsigned n_addrs;
@@ -95,7 +98,9 @@ struct dp {
 	unsigned n_workers;
 	uint32_t sa_slots;
 	struct spi_layout spi;
-	struct rte_mempool *pool;     /* the workers': received packets */
+	/* By worker, of its NUMA node: what it receives and makes. Workers of a node share one. */
+	struct rte_mempool *pools[DP_MAX_WORKERS];
+	struct rte_mempool *pool; /* the first of them */
 	struct rte_mempool *own_pool; /* what control sends */
 	struct rte_mempool *jumbo;    /* packets that do not fit one mbuf of pool, see esp.h */
 	IMB_MGR *mb;
@@ -158,13 +163,27 @@ int eal_start(const struct dp_cfg *cfg, char *why, size_t why_size);
 void eal_hide_from_dumps(void);
 
 /* ---- port.c ---- */
-/* Probes and configures, but does not start; n_workers queues where the device has them. */
+/* Probes and configures, but does not start; n_workers queues where the device has them, each filled
+ * from the pool of its worker. */
 int port_open(struct port *port, const struct dp_port_cfg *cfg, unsigned n_workers,
-	      struct rte_mempool *pool, char *why, size_t why_size);
+	      struct rte_mempool *const *pools, char *why, size_t why_size);
 int port_start(struct port *port, char *why, size_t why_size);
 void port_close(struct port *port);
 /* The view of a worker. */
 struct lcore_port port_view(const struct port *port, uint16_t worker);
+
+/* ---- pools.c ---- */
+/* Buffers that the pool of a node needs for so many workers on it. */
+unsigned pool_size(const struct dp_cfg *cfg, unsigned workers_there);
+int pools_create(struct dp *dp, const struct dp_cfg *cfg); /* EAL runs; 0 or -ENOMEM */
+void pools_free(struct dp *dp);
+
+/* ---- steer.c ---- */
+/* Of what a device can hash (RTE_ETH_RSS_*), what spreads our traffic. */
+uint64_t steer_hash(uint64_t offered);
+/* Once the port runs: flow rules for ESP by the SPI's owner where the device takes them, and a line in
+ * the log about its queues. */
+void steer_start(const struct port *port, const struct spi_layout *spi);
 
 /* ---- install.c ---- */
 /* Queues a command; never fails except for lack of memory, which is logged. */

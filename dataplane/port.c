@@ -8,9 +8,6 @@
 
 #include "dp.h"
 
-#define RX_RING 1024
-#define TX_RING 1024
-
 static bool fail(char *why, size_t size, const struct port *port, const char *what, int rc)
 {
 	snprintf(why, size, "port %s: %s: %s", port->name, what, strerror(rc < 0 ? -rc : rc));
@@ -48,15 +45,14 @@ static bool device_probe(struct port *port, const char *device, unsigned n_worke
 	return true;
 }
 
-static void configure_rss(struct rte_eth_conf *conf, const struct rte_eth_dev_info *info)
+static void configure_rss(struct port *port, struct rte_eth_conf *conf,
+			  const struct rte_eth_dev_info *info)
 {
-	uint64_t hash =
-		info->flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP);
-
-	if (!hash)
+	port->rss = steer_hash(info->flow_type_rss_offloads);
+	if (!port->rss)
 		return;
 	conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-	conf->rx_adv_conf.rss_conf.rss_hf = hash;
+	conf->rx_adv_conf.rss_conf.rss_hf = port->rss;
 }
 
 static bool device_configure(struct port *port, unsigned n_workers, char *why, size_t why_size)
@@ -71,7 +67,7 @@ static bool device_configure(struct port *port, unsigned n_workers, char *why, s
 	port->n_txq = (uint16_t)RTE_MIN(n_workers, info.max_tx_queues);
 	conf.rxmode.mtu = port->mtu;
 	if (port->n_rxq > 1)
-		configure_rss(&conf, &info);
+		configure_rss(port, &conf, &info);
 	rc = rte_eth_dev_configure(port->dev, port->n_rxq, port->n_txq, &conf);
 	if (rc)
 		return fail(why, why_size, port, "the device refuses its configuration", rc);
@@ -83,14 +79,16 @@ static bool device_configure(struct port *port, unsigned n_workers, char *why, s
 	return true;
 }
 
-static bool queues_setup(struct port *port, struct rte_mempool *pool, char *why, size_t why_size)
+static bool queues_setup(struct port *port, struct rte_mempool *const *pools, char *why,
+			 size_t why_size)
 {
 	uint16_t n_rx = RX_RING, n_tx = TX_RING;
 	int socket = rte_eth_dev_socket_id(port->dev);
 	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(port->dev, &n_rx, &n_tx);
 
 	for (uint16_t i = 0; rc == 0 && i < port->n_rxq; i++)
-		rc = rte_eth_rx_queue_setup(port->dev, i, n_rx, (unsigned)socket, NULL, pool);
+		rc = rte_eth_rx_queue_setup(port->dev, i, n_rx, (unsigned)socket, NULL,
+					    pools[i]);
 	for (uint16_t i = 0; rc == 0 && i < port->n_txq; i++)
 		rc = rte_eth_tx_queue_setup(port->dev, i, n_tx, (unsigned)socket, NULL);
 	return rc == 0 || fail(why, why_size, port, "no queues", rc);
@@ -123,7 +121,7 @@ static void addresses_set(struct port *port, const struct dp_port_cfg *cfg)
 }
 
 int port_open(struct port *port, const struct dp_port_cfg *cfg, unsigned n_workers,
-	      struct rte_mempool *pool, char *why, size_t why_size)
+	      struct rte_mempool *const *pools, char *why, size_t why_size)
 {
 	struct rte_ether_addr mac;
 
@@ -132,7 +130,7 @@ int port_open(struct port *port, const struct dp_port_cfg *cfg, unsigned n_worke
 	port->source_check = cfg->source_check;
 	if (!device_probe(port, cfg->device, n_workers, why, why_size) ||
 	    !device_configure(port, n_workers, why, why_size) ||
-	    !queues_setup(port, pool, why, why_size))
+	    !queues_setup(port, pools, why, why_size))
 		return -ENODEV;
 	rte_eth_macaddr_get(port->dev, &mac);
 	memcpy(port->mac, mac.addr_bytes, 6);
