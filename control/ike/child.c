@@ -73,16 +73,17 @@ static bool child_outlived(const struct child *child, const struct pair *p)
 	const struct pair *o;
 
 	TAILQ_FOREACH(o, &child->pairs, link)
-		if (o != p && !o->dead && o->state == PAIR_LIVE && o->idx == p->idx &&
-		    o->expires_us > p->expires_us)
+		if (!p->indexed && !p->runs_out && o != p && !o->dead && o->state == PAIR_LIVE &&
+		    o->idx == p->idx && !o->rekey_due && o->expires_us > p->expires_us)
 			return true;
 	return false;
 }
 
-/* A pair that is due and whose successor nobody negotiates yet, or NULL. */
+/* A pair that is due and whose successor nobody negotiates yet, or NULL: of parallel ones first that
+ * whose volume runs out. */
 static struct pair *child_due(struct child *child)
 {
-	struct pair *p, *o;
+	struct pair *p, *o, *due = NULL;
 
 	TAILQ_FOREACH(p, &child->pairs, link) {
 		bool taken = false;
@@ -90,10 +91,10 @@ static struct pair *child_due(struct child *child)
 			continue;
 		TAILQ_FOREACH(o, &child->pairs, link)
 			taken |= !o->dead && o->state == PAIR_NEW && o->idx == p->idx;
-		if (!taken)
-			return p;
+		if (!taken && (!due || (p->runs_out && !due->runs_out)))
+			due = p;
 	}
-	return NULL;
+	return due;
 }
 
 bool child_has_work(struct child *child)

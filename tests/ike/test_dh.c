@@ -141,6 +141,40 @@ Test(pitfall, p05_dh_secrets_are_padded_to_the_modulus)
 	dh_free(dh);
 }
 
+/* With 1 for our private key the secret is the peer's public value (of a curve: its x). In every group
+ * one that begins with a zero byte is looked for, one in 256 does, and must come out whole. Curve25519
+ * has no such thing: its numbers are little-endian and always 32 bytes. */
+Test(pitfall, p05_secrets_of_every_group_keep_their_leading_zeros, .timeout = 60)
+{
+	static uint8_t got[GROUP_MAX_LEN + 1];
+
+	for (size_t i = 0; i < N_GROUPS; i++) {
+		const struct group_info *g = group_info(all_groups[i]);
+		const uint8_t one = 1;
+		struct dh *ours = dh_new_fixed(g->id, &one, 1), *peer = NULL;
+		unsigned k = 1;
+		if (g->kind == GROUP_CURVE25519) {
+			dh_free(ours);
+			continue;
+		}
+		cr_assert_not_null(ours, "%s", g->name);
+		do {
+			uint8_t priv[2] = { (uint8_t)(++k >> 8), (uint8_t)k };
+			dh_free(peer);
+			peer = dh_new_fixed(g->id, priv, 2);
+			cr_assert_not_null(peer, "%s", g->name);
+		} while (dh_public(peer)[0] != 0 && k < 5000);
+		cr_assert_eq(dh_public(peer)[0], 0, "%s", g->name);
+		memset(got, 0xee, sizeof(got));
+		cr_assert_eq(dh_shared(ours, dh_public(peer), g->public_len, got), 0, "%s",
+			     g->name);
+		cr_expect_arr_eq(got, dh_public(peer), g->shared_len, "%s", g->name);
+		cr_expect_eq(got[g->shared_len], 0xee, "%s: it is longer than it says", g->name);
+		dh_free(ours);
+		dh_free(peer);
+	}
+}
+
 Test(pitfall, p05_bad_modp_values_are_refused)
 {
 	static uint8_t v[GROUP_MAX_LEN + 1], out[GROUP_MAX_LEN];

@@ -515,3 +515,25 @@ Test(operator, one_of_parallel_pairs_is_renewed_by_its_number)
 	cr_expect_eq(ike_rekey(sim_engine(s, 1), "node0/#1"), -ENOENT);
 	two_nodes_end(s);
 }
+
+/* The same integrity, once within ESP and once as AH: not the same child. */
+Test(operator, a_reload_notices_a_change_from_esp_to_ah)
+{
+	struct sim *s = two_nodes();
+
+	set_esp(s, "null-sha256");
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	for (unsigned i = 0; i < 2; i++) {
+		struct ike_peer_cfg *p = sim_peer_cfg(s, i, 1 - i);
+		p->children[0].esp[0].encr = ENCR_NONE;
+		cr_assert_eq(ike_peer_set(sim_engine(s, i), p), 0);
+		p->children[0].esp[0].ah = true;
+		cr_assert_eq(ike_peer_set(sim_engine(s, i), p), 0);
+	}
+	sim_run(s, 30 * SEC);
+	must_be_up(s);
+	cr_expect(node_pair(s, 0)->t.ah && node_pair(s, 1)->t.ah);
+	two_nodes_end(s);
+}
