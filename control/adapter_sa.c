@@ -23,6 +23,7 @@ int sa_sink_install(void *ctx, const struct sa_params *p)
 {
 	struct daemon *d = ctx;
 
+	key_export_sa(d->keys, p);
 	return dp_sa_install(d->dp, p);
 }
 

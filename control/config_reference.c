@@ -53,6 +53,11 @@ const struct config_option config_options[] = {
 	{ "system.stats-interval", "duration", "10s", NULL,
 	  "How often the statistics are written: 0 (only on SIGUSR1), or from 100ms.",
 	  "stats-interval: 1m" },
+	{ "system.key-export", "absolute path", NULL, "no key is ever written",
+	  "For the laboratory only: a directory that belongs to us and has mode 0700, where the keys "
+	  "of all SAs are written in the format of Wireshark's tables ikev1_decryption_table and "
+	  "esp_sa. Whoever reads these files reads all traffic, also what was recorded before.",
+	  "key-export: /var/lib/shrike/keys" },
 	{ "system.dh-threads", "number", "1", NULL,
 	  "Threads for public-key arithmetic, from 1 to 64, so that no negotiation waits for "
 	  "another's.",

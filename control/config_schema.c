@@ -30,6 +30,7 @@ static const cyaml_schema_field_t system_fields[] = {
 	TEXT("run-dir", struct raw_system, run_dir),
 	TEXT("stats-file", struct raw_system, stats_file),
 	TEXT("stats-interval", struct raw_system, stats_interval),
+	TEXT("key-export", struct raw_system, key_export),
 	TEXT("dh-threads", struct raw_system, dh_threads),
 	CYAML_FIELD_END,
 };

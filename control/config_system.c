@@ -79,6 +79,15 @@ static void check_directories(struct check *c, struct where w)
 	check_text(c, where_key(w, "stats-file"), sys->stats_file, file, sizeof(file) - 96);
 	snprintf(cfg->stats_file, sizeof(cfg->stats_file), "%.91s%s%.150s",
 		 file[0] == '/' ? "" : cfg->run_dir, file[0] == '/' ? "" : "/", file);
+	check_text(c, where_key(w, "key-export"), sys->key_export, cfg->key_export,
+		   sizeof(cfg->key_export));
+	if (sys->key_export && sys->key_export[0] != '/')
+		check_error(c, where_key(w, "key-export"), "key-export must be an absolute path");
+	else if (sys->key_export)
+		check_warn(c, where_key(w, "key-export"),
+			   "the keys of all SAs are written to %s: whoever reads them reads all "
+			   "traffic",
+			   sys->key_export);
 }
 
 void check_system(struct check *c)

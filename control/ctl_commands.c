@@ -78,9 +78,9 @@ static void do_status(struct ctl_client *c)
 {
 	struct stats_source source = daemon_stats_source(c->ctl->d);
 
-	ctl_reply(c, json_pack("{s:b, s:s, s:s, s:f, s:o, s:o}", "ok", 1, "version", SHRIKE_VERSION,
+	ctl_reply(c, json_pack("{s:b, s:s, s:s, s:f, s:s?, s:o, s:o}", "ok", 1, "version", SHRIKE_VERSION,
 			       "data_plane", dp_versions(source.dp), "uptime",
-			       (double)source.uptime_us / 1e6, "peers", stats_peers(&source),
+			       (double)source.uptime_us / 1e6, "key_export", source.key_export, "peers", stats_peers(&source),
 			       "totals", stats_totals(&source)));
 }
 

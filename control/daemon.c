@@ -165,6 +165,31 @@ static int events_start(struct daemon *d)
 	return 0;
 }
 
+static void engine_key(void *ctx, const uint8_t *icookie, const uint8_t *key, size_t len)
+{
+	struct daemon *d = ctx;
+
+	key_export_ike(d->keys, icookie, key, len);
+}
+
+/* Only where the configuration asks for it. */
+static int keys_start(struct daemon *d)
+{
+	char why[512];
+	int rc;
+
+	if (!d->cfg->key_export[0])
+		return 0;
+	rc = key_export_open(d->cfg->key_export, &d->keys, why, sizeof(why));
+	if (rc != 0)
+		log_error("%s", why);
+	else
+		log_warn("KEY EXPORT IS ON: the keys of all SAs are written to %s; whoever reads "
+			 "them reads all traffic. Remove key-export when you are done",
+			 d->cfg->key_export);
+	return rc;
+}
+
 static int engine_start(struct daemon *d)
 {
 	struct ike_ops ops = {
@@ -182,6 +207,9 @@ static int engine_start(struct daemon *d)
 		.event = events_on_event,
 	};
 	struct ike_limits limits = { 0 };
+
+	if (d->keys)
+		ops.ike_key = engine_key;
 	int rc = jobs_new(d->cfg->dh_threads, d->cfg->dp.worker_cores, d->cfg->dp.n_workers,
 			  d->cfg->dp.control_core, &d->jobs);
 
@@ -235,7 +263,9 @@ static int daemon_start(struct daemon *d, struct config *cfg)
 		log_error("%s", why);
 		return d->lock_fd;
 	}
-	rc = plane_start(d);
+	rc = keys_start(d);
+	if (rc == 0)
+		rc = plane_start(d);
 	if (rc == 0)
 		rc = engine_start(d);
 	if (rc == 0)
@@ -275,6 +305,7 @@ static void daemon_end(struct daemon *d)
 		event_base_free(d->base);
 	libevent_global_shutdown();
 	timelines_free(d->timelines);
+	key_export_close(d->keys);
 	free(d->policy_pairs);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);

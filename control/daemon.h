@@ -12,6 +12,7 @@
 #include "dataplane.h"
 #include "ike.h"
 #include "jobs.h"
+#include "key_export.h"
 #include "stats.h"
 #include "timeline.h"
 
@@ -21,6 +22,7 @@ struct daemon {
 	struct ike *ike;
 	struct jobs *jobs;
 	struct timelines *timelines;
+	struct key_export *keys; /* NULL: none is written */
 	struct ctl *ctl;
 	struct stats_busy busy;
 	uint64_t icv_seen; /* packets that failed their ICV, when we last looked */

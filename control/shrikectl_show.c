@@ -103,6 +103,9 @@ void show_status(const json_t *reply)
 
 	printf("shrike %s, up %s, %s\n\n", str(reply, "version"),
 	       text_seconds(num(reply, "uptime"), up, sizeof(up)), str(reply, "data_plane"));
+	if (json_is_string(json_object_get(reply, "key_export")))
+		printf("KEY EXPORT IS ON: the keys of all SAs are written to %s\n\n",
+		       str(reply, "key_export"));
 	show_peers(peers);
 	printf("\n");
 	show_children(peers);

@@ -145,7 +145,7 @@ json_t *stats_build(const struct stats_source *s)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return json_pack("{s:i, s:f, s:f, s:{s:s, s:s}, s:{s:I, s:I}, s:o, s:o, s:o, s:o, s:o, s:o}",
+	json_t *o = json_pack("{s:i, s:f, s:f, s:{s:s, s:s}, s:{s:I, s:I}, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "version", STATS_VERSION, "time",
 			 (double)now.tv_sec + (double)now.tv_nsec / 1e9, "uptime",
 			 (double)s->uptime_us / 1e6, "software", "shrike", SHRIKE_VERSION,
@@ -154,6 +154,10 @@ json_t *stats_build(const struct stats_source *s)
 			 "ports", stats_ports(s), "lcores", stats_lcores(s), "peers",
 			 stats_peers(s), "main_mode_sas", stats_main_mode(s, NULL),
 			 "quick_mode_sas", stats_quick_mode(s, NULL), "totals", stats_totals(s));
+	/* null unless everybody who can read that directory can read all traffic */
+	json_object_set_new(o, "key_export",
+			    s->key_export ? json_string(s->key_export) : json_null());
+	return o;
 }
 
 static int write_all(int fd, const char *p, size_t len)

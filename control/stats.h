@@ -22,6 +22,7 @@ struct stats_source {
 	struct ike *ike;
 	const struct stats_busy *busy;
 	uint64_t uptime_us;
+	const char *key_export; /* where keys are written to, or NULL */
 };
 
 void stats_sample_busy(struct dp *dp, struct stats_busy *busy);

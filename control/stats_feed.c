@@ -58,7 +58,8 @@ struct stats_source daemon_stats_source(struct daemon *d)
 	return (struct stats_source){ .dp = d->dp,
 				      .ike = d->ike,
 				      .busy = &d->busy,
-				      .uptime_us = clock_us() - d->started_us };
+				      .uptime_us = clock_us() - d->started_us,
+				      .key_export = d->keys ? d->cfg->key_export : NULL };
 }
 
 static char *dump_keys(const json_t *doc, const char *const *keys)

@@ -134,6 +134,10 @@ struct ike_ops {
 	/* Queues a job for a worker thread (or runs it at once and calls ike_job_done later). */
 	void (*job)(void *ctx, struct ike_job *job);
 
+	/* The encryption key of an ISAKMP SA, once it is derived: for Wireshark. NULL: nobody wants it. */
+	void (*ike_key)(void *ctx, const uint8_t icookie[ISAKMP_COOKIE_LEN], const uint8_t *key,
+			size_t len);
+
 	/* The SA sink; see dataplane.h for the meaning. sa_install() is asynchronous: exactly one
 	 * ike_sa_installed() follows for every call that returned 0. pair: index of parallel pairs. */
 	int (*sa_reserve)(void *ctx, uint32_t policy, unsigned pair, struct sa_ref *out);

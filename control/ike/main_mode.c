@@ -108,6 +108,9 @@ int mm_derive(struct exchange *x)
 		return -ENOMEM;
 	int rc = ike_keys_derive(&sa->t, &in, sa->keys);
 	memcpy(x->iv, sa->keys->phase1_iv, sizeof(x->iv));
+	if (rc == 0 && x->ike->ops.ike_key)
+		x->ike->ops.ike_key(x->ike->ops.ctx, sa->icookie, sa->keys->cipher_key,
+				    sa->t.key_bits / 8);
 	return rc;
 }
 

@@ -43,6 +43,7 @@ static const struct bad rows[] = {
 	{ "idle: sleep", "vaes: yes", 7, "vaes must be auto or no, not 'yes'" },
 	{ "idle: sleep", "sa-slots: 1000", 7, "power of two" },
 	{ "run-dir: /tmp/shrike-test", "run-dir: shrike", 8, "absolute" },
+	{ "memory: 256M", "memory: 256M\n  key-export: keys", 7, "must be an absolute path" },
 	{ "stats-interval: 5s", "stats-interval: 5", 9, "has no unit, write 5s" },
 	{ "stats-interval: 5s", "stats-interval: 5x", 9, "is not a duration" },
 	{ "stats-interval: 5s", "stats-interval: 5ms", 9, "at least 100ms" },
