@@ -40,6 +40,26 @@ static void check_idle(struct check *c, struct where w, const char *text, uint32
 	*seconds = (uint32_t)(ms / 1000);
 }
 
+/* Whoever asks for this gets packets in the clear where another gets none. */
+static void check_fallback(struct check *c, struct where w, const struct raw_child *raw,
+			   struct ike_child_cfg *child)
+{
+	struct where at = where_key(w, "fallback-clear");
+
+	if (!check_bool(c, at, raw->fallback_clear, &child->fallback_clear) ||
+	    !child->fallback_clear)
+		return;
+	if (child->start == START_PASSIVE)
+		check_error(c, at,
+			    "fallback-clear needs a child that we negotiate: 'start: immediate' or "
+			    "'on-demand'");
+	else
+		check_warn(c, at,
+			   "the packets of '%s' pass unprotected whenever its negotiation fails, "
+			   "which anybody on the way can bring about",
+			   child->name);
+}
+
 void check_child_life(struct check *c, struct where w, const struct raw_child *raw,
 		      const struct ike_peer_cfg *peer, struct ike_child_cfg *child)
 {
@@ -49,6 +69,7 @@ void check_child_life(struct check *c, struct where w, const struct raw_child *r
 		check_volume(c, where_key(w, "lifetime-bytes"), raw->lifetime_bytes, 1 << 20);
 	check_number(c, where_key(w, "lifetime-packets"), raw->lifetime_packets, 1000, 1ull << 48,
 		     &child->life_packets);
+	check_fallback(c, w, raw, child);
 	child->idle_s = peer->idle_s;
 	check_idle(c, where_key(w, "idle-timeout"), raw->idle_timeout, &child->idle_s);
 }

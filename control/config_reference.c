@@ -276,6 +276,11 @@ const struct config_option config_options[] = {
 	{ "peers[].children[].lifetime-packets", "number", NULL, "no limit",
 	  "How many packets an SA may carry, from 1000. The peer is not told: IKEv1 cannot.",
 	  "lifetime-packets: 1000000000" },
+	{ "peers[].children[].fallback-clear", "yes or no", "no", NULL,
+	  "yes: while no SA can be negotiated the child's packets pass unprotected, in both "
+	  "directions, instead of being discarded; a new attempt is made every five minutes, and "
+	  "the first SA ends it. Logged, an event, and 'clear' in the statistics whenever it is so.",
+	  "fallback-clear: yes" },
 	{ "peers[].children[].idle-timeout", "duration", NULL, "the peer's",
 	  "How long the child may be without a packet before it is taken down; the next packet "
 	  "brings it up again. 0: never, or from 10s.",

@@ -80,6 +80,7 @@ static const cyaml_schema_field_t child_fields[] = {
 	TEXT("lifetime-bytes", struct raw_child, lifetime_bytes),
 	TEXT("lifetime-packets", struct raw_child, lifetime_packets),
 	TEXT("idle-timeout", struct raw_child, idle_timeout),
+	TEXT("fallback-clear", struct raw_child, fallback_clear),
 	TEXT("rekey-margin", struct raw_child, rekey_margin),
 	TEXT("start", struct raw_child, start),
 	TEXT("replay-window", struct raw_child, replay_window),

@@ -36,7 +36,7 @@ struct raw_child {
 	char **local, **remote, **proposals;
 	unsigned local_count, remote_count, proposals_count;
 	char *mode, *protocol, *local_port, *remote_port;
-	char *idle_timeout, *lifetime, *lifetime_bytes, *lifetime_packets, *rekey_margin, *start, *replay_window, *df, *copy_dscp, *dscp;
+	char *fallback_clear, *idle_timeout, *lifetime, *lifetime_bytes, *lifetime_packets, *rekey_margin, *start, *replay_window, *df, *copy_dscp, *dscp;
 	char *sa_pairs, *esn;
 };
 

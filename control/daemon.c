@@ -96,6 +96,7 @@ static void on_poll(evutil_socket_t fd, short what, void *ctx)
 		ike_run_timers(d->ike);
 		next = ike_next_timer(d->ike);
 	}
+	policies_run(d, now);
 	if (d->stopping)
 		stop_when_done(d, now);
 	uint64_t wait = d->idle_polls < POLLS_BUSY    ? POLL_BUSY_US :
@@ -204,6 +205,7 @@ static int engine_start(struct daemon *d)
 		.sa_install = sa_sink_install,
 		.sa_remove = sa_sink_remove,
 		.sa_stats = sa_sink_stats,
+		.policy_clear = policies_on_clear,
 		.event = events_on_event,
 	};
 	struct ike_limits limits = { 0 };
@@ -256,7 +258,8 @@ static int daemon_start(struct daemon *d, struct config *cfg)
 	event_config_free(ev);
 	d->timelines = timelines_new();
 	d->policy_pairs = calloc(1, SPD_MAX_POLICIES);
-	if (!d->base || !d->timelines || !d->policy_pairs)
+	d->policy_clear = calloc(1, SPD_MAX_POLICIES);
+	if (!d->base || !d->timelines || !d->policy_pairs || !d->policy_clear)
 		return -ENOMEM;
 	d->lock_fd = rundir_lock(cfg->run_dir, why, sizeof(why));
 	if (d->lock_fd < 0) {
@@ -307,6 +310,7 @@ static void daemon_end(struct daemon *d)
 	timelines_free(d->timelines);
 	key_export_close(d->keys);
 	free(d->policy_pairs);
+	free(d->policy_clear);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
 	config_free(d->cfg);

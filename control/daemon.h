@@ -26,6 +26,8 @@ struct daemon {
 	struct ctl *ctl;
 	struct stats_busy busy;
 	uint64_t icv_seen; /* packets that failed their ICV, when we last looked */
+	uint8_t *policy_clear; /* policy id -> its packets pass unprotected: see policies.c */
+	uint64_t policies_due_us; /* the SPD is to be set then; 0: it is as it should be */
 	uint8_t *policy_pairs; /* policy id -> parallel SA pairs of its child */
 	uint64_t started_us;   /* monotonic */
 	int lock_fd;
@@ -60,6 +62,12 @@ void sa_on_peer_moved(void *ctx, const struct sa_ref *ref, const struct ip_addr 
 		      uint16_t port);
 void sa_on_acquire(void *ctx, uint32_t policy);
 void sa_on_bad_spi(void *ctx, const struct ip_addr *remote, uint32_t spi);
+
+/* policies.c: the SPD with the children that have fallen back to clear. apply: of cfg, now; 0 or -errno
+ * (logged). on_clear: the engine's hook; run: puts in force what that changed. */
+int policies_apply(struct daemon *d, const struct config *cfg);
+void policies_on_clear(void *ctx, uint32_t policy, bool clear);
+void policies_run(struct daemon *d, uint64_t now);
 
 /* reload.c: puts cfg's policies and peers in force, old ones (or NULL) away. cfg is taken over and
  * becomes d->cfg. 0 or -errno (logged); on error the old ones stay. */

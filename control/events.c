@@ -22,6 +22,10 @@ static const char *event_words(enum ike_event_type type)
 		return "down: ";
 	case IKE_EV_CHILD_FAILED:
 		return "Quick Mode failed: ";
+	case IKE_EV_CHILD_CLEAR:
+		return "NOT PROTECTED: ";
+	case IKE_EV_CHILD_PROTECTED:
+		return "protected again: ";
 	case IKE_EV_WARNING:
 		return "works, but: ";
 	case IKE_EV_NOTE:
@@ -35,6 +39,7 @@ static enum log_level event_level(const struct ike_event *ev, bool news)
 	switch (ev->type) {
 	case IKE_EV_PHASE1_FAILED:
 	case IKE_EV_CHILD_FAILED:
+	case IKE_EV_CHILD_CLEAR:
 		return LOG_LVL_WARN;
 	case IKE_EV_WARNING:
 		return !news ? LOG_LVL_DEBUG :

@@ -56,15 +56,12 @@ static void set_pairs(struct daemon *d, const struct config *cfg)
 int reload_apply(struct daemon *d, struct config *cfg)
 {
 	struct config *old = d->cfg;
-	char why[256];
 	int rc;
 
 	/* policies first: an SA must find its policy, and nothing leaves in the clear meanwhile */
-	rc = dp_spd_set(d->dp, cfg->policies, cfg->n_policies, why, sizeof(why));
-	if (rc != 0) {
-		log_error("the policies were refused: %s", why);
+	rc = policies_apply(d, cfg);
+	if (rc != 0)
 		return rc;
-	}
 	set_pairs(d, cfg);
 	if (old)
 		remove_old_peers(d, old, cfg);

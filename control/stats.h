@@ -21,6 +21,7 @@ struct stats_source {
 	struct dp *dp;
 	struct ike *ike;
 	const struct stats_busy *busy;
+	const uint8_t *policy_clear; /* policy id -> its packets pass unprotected; NULL: none do */
 	uint64_t uptime_us;
 	const char *key_export; /* where keys are written to, or NULL */
 };

@@ -59,7 +59,8 @@ struct stats_source daemon_stats_source(struct daemon *d)
 				      .ike = d->ike,
 				      .busy = &d->busy,
 				      .uptime_us = clock_us() - d->started_us,
-				      .key_export = d->keys ? d->cfg->key_export : NULL };
+				      .key_export = d->keys ? d->cfg->key_export : NULL,
+				      .policy_clear = d->policy_clear };
 }
 
 static char *dump_keys(const json_t *doc, const char *const *keys)

@@ -230,6 +230,8 @@ static json_t *peer_child_json(const struct sums *s, const struct ike_peer_cfg *
 	const struct child_sum *c = NULL;
 	char sel[SELECTOR_STR_LEN];
 
+	bool clear = s->source->policy_clear && s->source->policy_clear[cfg->policy];
+
 	snprintf(key.name, sizeof(key.name), "%s/%s", peer->name, cfg->name);
 	if (s->n)
 		c = bsearch(&key, s->sum, s->n, sizeof(key), sum_cmp);
@@ -240,6 +242,7 @@ static json_t *peer_child_json(const struct sums *s, const struct ike_peer_cfg *
 	sum[2] += c->out_packets;
 	sum[3] += c->out_bytes;
 	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I}", "name", cfg->name, "state",
+			 clear		? "clear" :
 			 c->current	? "up" :
 			 c->negotiating ? "negotiating" :
 					  "down",

@@ -170,6 +170,10 @@ const char *event_kind(enum ike_event_type type)
 		return "child-down";
 	case IKE_EV_CHILD_FAILED:
 		return "child-failed";
+	case IKE_EV_CHILD_CLEAR:
+		return "child-clear";
+	case IKE_EV_CHILD_PROTECTED:
+		return "child-protected";
 	case IKE_EV_WARNING:
 		return "warning";
 	case IKE_EV_NOTE:

@@ -21,6 +21,7 @@ struct child *child_new(struct peer *peer, const struct ike_child_cfg *cfg)
 
 void child_free(struct child *child)
 {
+	child_protect(child, "it is no more");
 	timer_cancel(&child->ike->timers, &child->watch);
 	unindex_child(child);
 	TAILQ_REMOVE(&child->peer->children, child, link);
@@ -139,6 +140,7 @@ void child_failed(struct child *child)
 	child->retry_at = ike_now(child->ike) + backoff_us(child->ike, child->failures++);
 	if (child->cfg.start != START_IMMEDIATE && child->failures > 3)
 		child->wanted = false; /* the next packet, or the operator, asks again */
+	child_fall_back(child);
 	peer_kick(child->peer);
 }
 

@@ -19,6 +19,7 @@ bool child_cfg_equal(const struct ike_child_cfg *a, const struct ike_child_cfg *
 	    a->start != b->start || a->pairs != b->pairs || a->life_s != b->life_s ||
 	    a->margin_s != b->margin_s || a->life_kb != b->life_kb ||
 	    a->life_packets != b->life_packets || a->idle_s != b->idle_s ||
+	    a->fallback_clear != b->fallback_clear ||
 	    a->replay_window != b->replay_window || a->df != b->df || a->copy_dscp != b->copy_dscp ||
 	    a->dscp != b->dscp)
 		return false;

@@ -62,6 +62,7 @@ struct child { /* a configured child and what it is doing */
 	struct ike_child_cfg cfg;
 	bool dead;
 	bool down;   /* by the operator: until up or acquire */
+	bool clear;  /* fallen back: its policy lets packets pass unprotected */
 	bool idle;   /* ended for want of traffic: until a packet, or up */
 	bool wanted; /* somebody asked for it: negotiate until it is there */
 	unsigned failures;
@@ -427,6 +428,12 @@ void pair_delete(struct pair *pair, bool tell, const char *why);
 void pair_deleted(struct pair *pair);
 void pair_kill(struct pair *pair);
 void pair_free(struct pair *pair);
+
+/* ------------------------------------------------------------------------ fallback.c -------- */
+/* A negotiation failed: where the user wants that, packets pass in the clear until one succeeds. */
+void child_fall_back(struct child *child);
+/* No packet passes in the clear any more. */
+void child_protect(struct child *child, const char *why);
 
 /* ------------------------------------------------------------------------ traffic.c --------- */
 void child_watch_init(struct child *child);

@@ -43,6 +43,7 @@ struct ike_child_cfg {
 	uint32_t life_s;	   /* hard limit, 0 = 3600 */
 	uint32_t margin_s;	   /* rekey that long before (less jitter of up to as much again) */
 	uint64_t life_kb;	   /* hard limit of either direction, 0 = none */
+	bool fallback_clear;	   /* pass its packets unprotected while nothing can be negotiated */
 	uint32_t idle_s;	   /* without traffic for that long its pairs go, 0 = never */
 	uint64_t life_packets;	   /* likewise; ours alone, IKEv1 cannot say it */
 	uint32_t replay_window;	   /* 0 = default */
@@ -105,6 +106,8 @@ enum ike_event_type {
 	IKE_EV_CHILD_REKEYED,
 	IKE_EV_CHILD_DOWN,
 	IKE_EV_CHILD_FAILED,
+	IKE_EV_CHILD_CLEAR,	/* its packets pass unprotected from now on (fallback_clear) */
+	IKE_EV_CHILD_PROTECTED, /* and from now on no more */
 	IKE_EV_WARNING, /* it works, but not as it should */
 	IKE_EV_NOTE,	/* one step of a timeline: a message sent or received, a decision */
 };
@@ -148,6 +151,10 @@ struct ike_ops {
 	 * are none. NULL: nobody counts, and what depends on traffic is off. */
 	bool (*sa_stats)(void *ctx, const struct sa_ref *ref, enum sa_dir dir,
 			 struct sa_stats *out);
+
+	/* A policy whose packets may pass in the clear (true), or must not any more (false): only of
+	 * children with fallback_clear. NULL: they never do. */
+	void (*policy_clear)(void *ctx, uint32_t policy, bool clear);
 
 	void (*event)(void *ctx, const struct ike_event *ev);
 };

@@ -115,6 +115,7 @@ static int children_down(const struct target *t)
 		c->down = true;
 		c->wanted = false;
 		child_delete_pairs(c, "taken down by command");
+		child_protect(c, "taken down by command");
 		rc = 0;
 	}
 	return rc;

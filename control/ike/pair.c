@@ -446,6 +446,7 @@ void pair_established(struct pair *pair, uint32_t replaces, uint32_t life_s)
 		timer_set(&ike->timers, &pair->send, ike_now(ike) + pair_send_on_us(pair));
 	else if (!pair_send_now(pair))
 		return;
+	child_protect(child, "an SA pair stands");
 	ike->totals.rekeys_phase2 += was != NULL;
 	ike_event(ike, was ? IKE_EV_CHILD_REKEYED : IKE_EV_CHILD_UP, child->peer, child, NULL,
 		  "%s, SPI %08x in, %08x out", esp_transform_str(&pair->t, t, sizeof(t)),

@@ -224,9 +224,13 @@ void peer_phase1_failed(struct peer *p)
 	p->retry_at = ike_now(p->ike) + backoff_us(p->ike, p->failures++);
 	if (p->failures > 3)
 		p->want_phase1 = false;
-	TAILQ_FOREACH(c, &p->children, link)
+	TAILQ_FOREACH(c, &p->children, link) {
+		bool wanted = child_wants(c);
 		if (c->cfg.start != START_IMMEDIATE && p->failures > 3)
 			c->wanted = false;
+		if (wanted)
+			child_fall_back(c);
+	}
 	peer_kick(p);
 }
 
@@ -346,8 +350,10 @@ void peer_down(struct peer *p, const char *why)
 	struct isakmp_sa *sa;
 	struct child *c;
 
-	TAILQ_FOREACH(c, &p->children, link)
+	TAILQ_FOREACH(c, &p->children, link) {
 		child_delete_pairs(c, why);
+		child_protect(c, why);
+	}
 	TAILQ_FOREACH(sa, &p->sas, link)
 		sa_close(sa, why);
 }

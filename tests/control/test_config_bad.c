@@ -128,6 +128,8 @@ static const struct bad rows[] = {
 	{ "replay-window: 1024", "mode: transport", 48, "between the gateways themselves" },
 	{ "replay-window: 1024", "protocol: tcp\n        local-port: http", 49, "not a number" },
 	{ "replay-window: 1024", "lifetime-bytes: 10", 48, "lifetime-bytes must be" },
+	{ "replay-window: 1024", "fallback-clear: maybe", 48, "fallback-clear must be yes or no" },
+	{ "start: immediate", "start: passive\n        fallback-clear: yes", 48, "that we negotiate" },
 	{ "replay-window: 1024", "idle-timeout: 1s", 48, "must be 0 (never) or at least 10s" },
 	{ "dpd: 30s", "idle-timeout: 8d", 37, "idle-timeout must be from" },
 	{ "dpd: 30s", "quick-mode-limit: -1", 37, "'-1' is not a number" },

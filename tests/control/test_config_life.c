@@ -52,3 +52,16 @@ Test(config_life, policy_of_a_peer)
 	config_free(cfg);
 	free(text);
 }
+
+Test(config_life, fallback_to_clear_is_off_and_warned_of)
+{
+	char *text = good_with("replay-window: 1024", "fallback-clear: yes");
+	struct config *cfg = load_good(good_yaml, NULL, 0);
+
+	cr_expect_not(cfg->peers[0].children[0].fallback_clear);
+	config_free(cfg);
+	cfg = load_good(text, NULL, 1); /* one child in the file, one warning */
+	cr_expect(cfg->peers[0].children[0].fallback_clear);
+	config_free(cfg);
+	free(text);
+}
