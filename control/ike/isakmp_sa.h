@@ -7,7 +7,12 @@
 /* When a successor is to be negotiated, microseconds after an SA was established: margin before its
  * end (0 = a tenth of the life), less jitter. */
 uint64_t soft_limit_us(struct ike *ike, uint32_t life_s, uint32_t margin_s, bool initiator);
+/* sa_alive.c: the timers' functions. */
 void sa_dpd_timer(void *arg);
+void sa_keepalive_timer(void *arg);
+void sa_idle_timer(void *arg);
+/* A Quick Mode is under way under it. */
+bool sa_negotiates(const struct isakmp_sa *sa);
 /* Somebody would miss an ISAKMP SA. */
 bool peer_needs_phase1(struct peer *peer);
 
