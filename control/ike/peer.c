@@ -266,6 +266,27 @@ static uint64_t sa_grace_us(const struct isakmp_sa *o, const struct isakmp_sa *s
 	return sa->initiator ? GRACE_US : 6 * GRACE_US;
 }
 
+/* Of the same party: an open connection has several, which may share the address of a NAT. */
+static bool same_client(const struct isakmp_sa *a, const struct isakmp_sa *b)
+{
+	return ip_addr_equal(&a->path.remote, &b->path.remote) &&
+	       (!peer_is_open(a->peer) || ike_id_equal(&a->remote_id, &b->remote_id));
+}
+
+/* The pair belongs to the party of sa: it goes where one of that party's SAs goes, or went. */
+static bool pair_of_client(const struct pair *pair, const struct isakmp_sa *sa)
+{
+	const struct isakmp_sa *o;
+
+	if (!peer_is_open(sa->peer))
+		return true;
+	TAILQ_FOREACH(o, &sa->peer->sas, link)
+		if (same_client(o, sa) && ip_addr_equal(&o->path.remote, &pair->path.remote) &&
+		    o->path.remote_port == pair->path.remote_port)
+			return true;
+	return false;
+}
+
 void peer_phase1_up(struct peer *p, struct isakmp_sa *sa)
 {
 	struct isakmp_sa *o;
@@ -276,8 +297,7 @@ void peer_phase1_up(struct peer *p, struct isakmp_sa *sa)
 	p->failures = 0;
 	p->retry_at = 0;
 	TAILQ_FOREACH(o, &p->sas, link) {
-		if (o == sa || o->dead || o->state != IKE_SA_ESTABLISHED ||
-		    !ip_addr_equal(&o->path.remote, &sa->path.remote))
+		if (o == sa || o->dead || o->state != IKE_SA_ESTABLISHED || !same_client(o, sa))
 			continue;
 		rekey = true;
 		if (!sa_collides(o, sa)) {
@@ -299,15 +319,15 @@ void peer_forget_before(struct peer *p, uint64_t before, struct isakmp_sa *excep
 
 	TAILQ_FOREACH(sa, &p->sas, link) {
 		if (sa->dead || sa == except || !sa->established_us ||
-		    sa->established_us >= before ||
-		    !ip_addr_equal(&sa->path.remote, &except->path.remote))
+		    sa->established_us >= before || !same_client(sa, except))
 			continue;
 		ike_event(p->ike, IKE_EV_PHASE1_DOWN, p, NULL, sa, "the peer has started anew");
 		sa_kill(sa);
 	}
 	TAILQ_FOREACH(c, &p->children, link)
 		TAILQ_FOREACH(pair, &c->pairs, link)
-			if (!pair->dead && pair->established_us && pair->established_us < before)
+			if (!pair->dead && pair->established_us && pair->established_us < before &&
+			    pair_of_client(pair, except))
 				pair_delete(pair, false, "the peer has started anew");
 }
 

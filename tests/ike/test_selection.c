@@ -97,3 +97,39 @@ Test(selection, an_identity_goes_before_any)
 	ike_peer_remove(sim_engine(s, 0), "other");
 	two_nodes_end(s);
 }
+
+/* Two clients behind one NAT under one open connection: one that starts anew voids what it had itself, not
+ * what the other one has. The other one's SA is made of the first, with another identity and port. */
+Test(selection, clients_behind_one_nat_leave_each_other_alone)
+{
+	for (unsigned other = 0; other < 2; other++) {
+		struct sim *s = two_nodes();
+		struct ike_peer_cfg *hub = sim_peer_cfg(s, 0, 1);
+		struct isakmp_sa *sa;
+		struct pair *pair;
+
+		memset(&hub->remote, 0, sizeof(hub->remote));
+		memset(&hub->remote_id, 0, sizeof(hub->remote_id));
+		hub->initiate = false;
+		sim_start(s);
+		sim_run(s, 5 * SEC);
+		must_be_up(s);
+		sa = node_sa(s, 0);
+		pair = node_pair(s, 0);
+		uint32_t spi = pair->ref.spi;
+		uint8_t icookie[ISAKMP_COOKIE_LEN], rcookie[ISAKMP_COOKIE_LEN];
+		memcpy(icookie, sa->icookie, sizeof(icookie));
+		memcpy(rcookie, sa->rcookie, sizeof(rcookie));
+		if (other) {
+			cr_assert_eq(ike_id_from_text("other", &sa->remote_id), 0);
+			sa->path.remote_port = pair->path.remote_port = 4711;
+		}
+		sim_restart(s, 1);
+		sim_run(s, 5 * SEC);
+		cr_expect_eq(sim_pairs(s, 1), 1);
+		sa = sa_find(sim_engine(s, 0), icookie, rcookie);
+		cr_expect_eq(sa && sa->state == IKE_SA_ESTABLISHED, other);
+		cr_expect_eq(pair_find(sim_engine(s, 0), spi) != NULL, other);
+		two_nodes_end(s);
+	}
+}
