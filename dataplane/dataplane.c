@@ -285,6 +285,7 @@ unsigned dp_poll(struct dp *dp)
 	work += watch_drain(dp);
 	neigh_tick(dp, dp_now_ms());
 	pmtu_tick(dp, dp_now_ms());
+	link_tick(dp, dp_now_ms());
 	return work;
 }
 

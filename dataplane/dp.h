@@ -35,6 +35,8 @@ struct port {
 	uint64_t rss; /* RTE_ETH_RSS_*: what the device hashes */
 	uint8_t mac[6];
 	enum dp_source_check source_check;
+	bool down; /* no link, as workers were told */
+	unsigned if_index; /* the kernel's, 0: none */
 	unsigned n_addrs;
 	struct ip_prefix addr[DP_MAX_PORT_ADDR + 1]; /* with their host bits; the link-local one last */
 };
@@ -136,6 +138,7 @@ struct dp {
 	struct rte_ring *watch_ring;
 
 	uint32_t reassembly_seed;
+	uint64_t link_ms; /* last look at the links */
 	struct pmtu pmtu;
 	uint64_t echo_due; /* rate limits, see host.c */
 	uint64_t icmp_due;
@@ -184,6 +187,10 @@ uint64_t steer_hash(uint64_t offered);
 /* Once the port runs: flow rules for ESP by the SPI's owner where the device takes them, and a line in
  * the log about its queues. */
 void steer_start(const struct port *port, const struct spi_layout *spi);
+
+/* ---- link.c ---- */
+/* Looks at the links now and then. */
+void link_tick(struct dp *dp, uint64_t now_ms);
 
 /* ---- install.c ---- */
 /* Queues a command; never fails except for lack of memory, which is logged. */

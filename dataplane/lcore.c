@@ -97,6 +97,10 @@ void lcore_tx(struct lcore *lc, struct rte_mbuf *frame)
 	const struct lcore_port *p = &lc->port[meta->port];
 	struct tx_buffer *buf = &lc->tx[meta->port];
 
+	if (unlikely(p->down)) {
+		pkt_drop(lc, frame, DROP_port_down);
+		return;
+	}
 	if (unlikely(p->tx_queue == NO_QUEUE)) {
 		meta->flags = PKT_FRAME;
 		lcore_handover(lc, p->tx_worker, frame);

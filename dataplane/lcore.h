@@ -36,7 +36,7 @@ struct tx_buffer {
 	struct rte_mbuf *pkt[BURST];
 };
 
-/* A port as one worker sees it; constant while the worker runs. */
+/* A port as one worker sees it; constant while the worker runs, but for the link. */
 struct lcore_port {
 	uint16_t dev;	    /* DPDK port id */
 	uint16_t rx_queue;  /* NO_QUEUE: other workers receive from this port */
@@ -45,6 +45,7 @@ struct lcore_port {
 	uint16_t mtu;	    /* bytes of IP */
 	uint8_t mac[6];
 	uint8_t source_check; /* enum dp_source_check */
+	bool down;	    /* control: rw (atomic): no link */
 };
 
 /* The gateway's own addresses: open addressing, at most half full. 0.0.0.0 and :: are never one. */

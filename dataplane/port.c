@@ -63,6 +63,7 @@ static bool device_configure(struct port *port, unsigned n_workers, char *why, s
 
 	if (rc)
 		return fail(why, why_size, port, "no information from the device", rc);
+	port->if_index = info.if_index;
 	port->n_rxq = (uint16_t)RTE_MIN(n_workers, info.max_rx_queues);
 	port->n_txq = (uint16_t)RTE_MIN(n_workers, info.max_tx_queues);
 	conf.rxmode.mtu = port->mtu;

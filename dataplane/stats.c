@@ -23,7 +23,7 @@ void dp_port_stats(struct dp *dp, unsigned port, struct dp_port_stats *out)
 	rte_eth_stats_get(p->dev, &s);
 	rte_eth_link_get_nowait(p->dev, &link);
 	*out = (struct dp_port_stats){
-		.link_up = link.link_status == RTE_ETH_LINK_UP,
+		.link_up = link.link_status == RTE_ETH_LINK_UP && !p->down,
 		.mtu = p->mtu,
 		.rx_packets = s.ipackets,
 		.rx_bytes = s.ibytes,

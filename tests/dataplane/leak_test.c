@@ -552,6 +552,34 @@ Test(leak, ports_towards_other_gateways_are_outside)
 	settle();
 }
 
+Test(leak, port_without_a_link_drops)
+{
+	struct env_packet p = { .port = WAN, .src = 0x0a090002, .dst = 0x0a010007,
+				.proto = PROTO_UDP, .payload = 10 };
+	struct spd_policy bypass = env_policy(1, POLICY_BYPASS, "10.1.0.0/24", "10.9.0.0/24");
+	char why[200];
+
+	cr_assert_eq(dp_spd_set(dp, &bypass, 1, why, sizeof(why)), 0);
+	for (unsigned i = 0; i < 2; i++)
+		dp->port[i].dev = lc->port[i].dev;
+	neigh_claim(dp, LAN, &(struct ip_addr){ IP_V4, { 10, 1, 0, 7 } },
+		    (const uint8_t[6]){ 2, 0, 0, 0, 1, 7 }, true);
+	dp->fib_stale = true;
+	settle();
+	for (unsigned i = 0; i < 3; i++) {
+		if (i == 1)
+			cr_assert_eq(rte_eth_dev_set_link_down(lc->port[LAN].dev), 0);
+		if (i == 2)
+			cr_assert_eq(rte_eth_dev_set_link_up(lc->port[LAN].dev), 0);
+		link_tick(dp, dp_now_ms() + 1000 * (i + 1));
+		arrive(WAN, env_frame(lc, &p));
+		lcore_round(lc);
+		cr_expect_eq(rte_ring_count(tx[LAN]), i != 1, "%u: %u", i, rte_ring_count(tx[LAN]));
+		drain(tx[LAN]);
+		cr_expect_eq(lc->count.drop[DROP_port_down], i > 0);
+	}
+}
+
 /* Where the outer DF bit is cleared, a large inner packet goes whole and the outer one is cut: what
  * the other gateway puts together again is one packet. */
 Test(leak, df_clear_cuts_the_outer_packet)
