@@ -77,6 +77,8 @@ static void try_esp(const struct sa_payload *offer, struct sa_payload *answer, u
 		{ ENCR_AES_CBC, 256, INTEG_HMAC_SHA256_128, 0, false, false },
 		{ ENCR_3DES, 192, INTEG_HMAC_SHA1_96, 0, false, false },
 		{ ENCR_NULL, 0, INTEG_HMAC_MD5_96, 0, false, false },
+		{ ENCR_NONE, 0, INTEG_HMAC_SHA256_128, 0, false, true },
+		{ ENCR_AES_CTR, 192, INTEG_HMAC_SHA1_96, 0, true, false },
 	};
 	const struct esp_policy p = { .t = ours,
 				      .n = sizeof(ours) / sizeof(ours[0]),
@@ -97,7 +99,8 @@ static void try_esp(const struct sa_payload *offer, struct sa_payload *answer, u
 		return;
 	require(esp_answer_check(offer, answer, &back, why, sizeof(why)) == 0);
 	require(back.spi == 0x01020304 && back.t.encr == c.t.encr && back.t.group == c.t.group);
-	require(back.t.esn == c.t.esn && back.encap == c.encap);
+	require(back.t.esn == c.t.esn && back.t.ah == c.t.ah && back.encap == c.encap);
+	require(!c.t.ah || encap == ENCAP_TUNNEL);
 }
 
 static void try_sa(struct view body)
