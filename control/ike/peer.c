@@ -196,7 +196,7 @@ void peer_maintain(void *arg)
 			next = at < next ? at : next;
 			continue;
 		}
-		if (!sa || sa_quick_left(sa) == 0) {
+		if (!sa) {
 			call = true; /* under a new one, which stands for itself */
 			continue;
 		}

@@ -376,6 +376,17 @@ Test(lifetime, a_volume_too_small_for_the_rate_is_warned_of_and_bridged)
 	}
 }
 
+/* 3 MB last 24 ms: a fixed share of that is less than a Quick Mode takes, nearly all of it is enough. */
+Test(lifetime, the_soft_limit_follows_the_rate)
+{
+	struct ike_totals t;
+	uint64_t lost;
+
+	flow(5, 125000000, 3000, 0, 1, &lost, &t);
+	cr_expect_eq(lost, 0, "%llu bytes", (unsigned long long)lost);
+	cr_expect_gt(t.rekeys_phase2, 200u, "%u", (unsigned)t.rekeys_phase2);
+}
+
 /* Below what a Quick Mode takes nothing helps; the user is told that, too. */
 Test(lifetime, a_volume_for_less_than_a_quick_mode_is_said_to_lose_packets)
 {
