@@ -3,19 +3,12 @@
 #include <rte_branch_prediction.h>
 #include <rte_prefetch.h>
 
-#include "lcore.h"
+#include "classify.h"
+#include "ip6.h"
 #include "reassembly.h"
 #include "source.h"
 #include "spd.h"
 #include "wire.h"
-
-enum verdict { V_TRANSIT, V_ESP, V_HOST, V_GONE };
-
-static enum verdict gone(struct lcore *lc, struct rte_mbuf *pkt, enum drop_reason reason)
-{
-	pkt_drop(lc, pkt, reason);
-	return V_GONE;
-}
 
 /* RFC 1122 section 3.2.1.3 and RFC 1812 section 5.3.7: addresses that are nobody's source. */
 static bool source_is_martian(const struct lcore *lc, uint32_t a)
@@ -67,37 +60,36 @@ static enum drop_reason header_check(const struct lcore *lc, struct rte_mbuf *pk
 	return ihl > IP4_LEN ? options_check(ip, ihl) : DROP_COUNT;
 }
 
-/* UDP port 4500, RFC 3948 section 2: a keepalive, IKE behind four zero bytes, or ESP. */
-static enum verdict natt_classify(struct lcore *lc, struct rte_mbuf *pkt, const uint8_t *ip)
+enum verdict natt_classify(struct lcore *lc, struct rte_mbuf *pkt, unsigned l4_off, unsigned total)
 {
-	unsigned ihl = ip4_header_len(ip), total = load_be16(ip + IP4_TOTAL);
-	const uint8_t *udp = ip + ihl;
+	const uint8_t *udp = rte_pktmbuf_mtod_offset(pkt, const uint8_t *, l4_off);
 	unsigned len = load_be16(udp + UDP_LENGTH);
 
-	if (len < UDP_LEN || len > total - ihl)
+	if (len < UDP_LEN || len > total - l4_off)
 		return gone(lc, pkt, DROP_natt_malformed);
-	if (len == UDP_LEN + 1 && rte_pktmbuf_data_len(pkt) > ihl + UDP_LEN &&
+	if (len == UDP_LEN + 1 && rte_pktmbuf_data_len(pkt) > l4_off + UDP_LEN &&
 	    udp[UDP_LEN] == 0xff) {
 		lc->count.natt_keepalives++;
 		rte_pktmbuf_free(pkt);
 		return V_GONE;
 	}
-	if (len < UDP_LEN + 4 || rte_pktmbuf_data_len(pkt) < ihl + UDP_LEN + 4)
+	if (len < UDP_LEN + 4 || rte_pktmbuf_data_len(pkt) < l4_off + UDP_LEN + 4)
 		return gone(lc, pkt, DROP_natt_malformed);
 	if (load_be32(udp + UDP_LEN) == 0)
 		return V_HOST;
-	if (len < total - ihl && rte_pktmbuf_trim(pkt, (uint16_t)(total - ihl - len)))
+	if (len < total - l4_off && rte_pktmbuf_trim(pkt, (uint16_t)(total - l4_off - len)))
 		return gone(lc, pkt, DROP_natt_malformed);
-	pkt_meta(pkt)->l4_off = (uint8_t)(ihl + UDP_LEN);
+	pkt_meta(pkt)->l4_off = (uint8_t)(l4_off + UDP_LEN);
 	pkt_meta(pkt)->flags |= PKT_UDP_ENCAP;
 	return V_ESP;
 }
 
-/* To the worker that puts it together, see reassembly.h. */
-static enum verdict fragment_hand_over(struct lcore *lc, struct rte_mbuf *pkt, const uint8_t *ip)
+enum verdict fragment_hand_over(struct lcore *lc, struct rte_mbuf *pkt, uint8_t proto)
 {
-	if (ip[IP4_PROTO] != PROTO_ESP && ip[IP4_PROTO] != PROTO_AH && ip[IP4_PROTO] != PROTO_UDP &&
-	    ip[IP4_PROTO] != PROTO_ICMP)
+	bool four = ip_version(rte_pktmbuf_mtod(pkt, const uint8_t *)) == 4;
+
+	if (proto != PROTO_ESP && proto != PROTO_AH && proto != PROTO_UDP &&
+	    proto != (four ? PROTO_ICMP : PROTO_ICMP6))
 		return gone(lc, pkt, DROP_ip_fragment);
 	pkt_meta(pkt)->flags |= PKT_FRAGMENT;
 	lcore_handover(lc, reassembly_worker(lc, pkt), pkt);
@@ -111,7 +103,7 @@ static enum verdict local_classify(struct lcore *lc, struct rte_mbuf *pkt, const
 	uint16_t port;
 
 	if (unlikely(ip4_is_fragment(ip)))
-		return fragment_hand_over(lc, pkt, ip);
+		return fragment_hand_over(lc, pkt, ip[IP4_PROTO]);
 	switch (ip[IP4_PROTO]) {
 	case PROTO_ESP:
 		pkt_meta(pkt)->l4_off = (uint8_t)ihl;
@@ -127,7 +119,7 @@ static enum verdict local_classify(struct lcore *lc, struct rte_mbuf *pkt, const
 			return gone(lc, pkt, DROP_ip_malformed);
 		port = load_be16(ip + ihl + UDP_DPORT);
 		if (port == PORT_IKE_NATT)
-			return natt_classify(lc, pkt, ip);
+			return natt_classify(lc, pkt, ihl, load_be16(ip + IP4_TOTAL));
 		if (port == PORT_IKE)
 			return V_HOST;
 		break;
@@ -197,7 +189,8 @@ static enum verdict frame_classify(struct lcore *lc, struct rte_mbuf *pkt)
 		meta->l3_off = ETH_LEN;
 		return V_HOST;
 	case ETHERTYPE_IP6:
-		return gone(lc, pkt, DROP_ip6_unsupported);
+		rte_pktmbuf_adj(pkt, ETH_LEN);
+		return ip6_classify(lc, pkt, to_us);
 	default:
 		return gone(lc, pkt, DROP_eth_type);
 	}
@@ -270,6 +263,7 @@ void stage_reassemble(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, stru
 {
 	for (uint16_t i = 0; i < n; i++) {
 		struct rte_mbuf *pkt = pkts[i];
+		const uint8_t *ip;
 
 		pkt_meta(pkt)->flags &= (uint8_t)~PKT_FRAGMENT;
 		pkt = reassembly_add(lc, pkt);
@@ -279,7 +273,8 @@ void stage_reassemble(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, stru
 			host[(*n_host)++] = pkt;
 			continue;
 		}
-		switch (ip4_sort(lc, pkt, rte_pktmbuf_mtod(pkt, const uint8_t *))) {
+		ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
+		switch (ip_version(ip) == 4 ? ip4_sort(lc, pkt, ip) : ip6_sort(lc, pkt, ip)) {
 		case V_ESP:
 			esp[(*n_esp)++] = pkt;
 			break;
@@ -297,38 +292,88 @@ void stage_reassemble(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, stru
 
 /* ------------------------------------------------------------------------- the host --------- */
 
-static bool is_ike(const uint8_t *ip, uint32_t len)
+enum service { TO_NOBODY, TO_IKE, TO_ND, TO_ICMP, TO_REASSEMBLY };
+
+static bool is_ike_port(const uint8_t *udp)
+{
+	uint16_t port = load_be16(udp + UDP_DPORT);
+
+	return port == PORT_IKE || port == PORT_IKE_NATT;
+}
+
+static enum service service4(const uint8_t *ip, uint32_t len, uint8_t *proto)
 {
 	unsigned ihl = ip4_header_len(ip);
-	uint16_t port;
 
+	*proto = ip[IP4_PROTO];
+	if (unlikely(ip4_is_fragment(ip))) /* out of an SA; others were sorted out before */
+		return TO_REASSEMBLY;
+	if (ip[IP4_PROTO] == PROTO_ICMP)
+		return TO_ICMP;
 	if (ip[IP4_PROTO] != PROTO_UDP)
-		return false;
-	if (ip4_is_fragment(ip) || len < ihl + UDP_LEN)
-		return false;
-	port = load_be16(ip + ihl + UDP_DPORT);
-	return port == PORT_IKE || port == PORT_IKE_NATT;
+		return TO_NOBODY;
+	return len >= ihl + UDP_LEN && is_ike_port(ip + ihl) ? TO_IKE : TO_NOBODY;
+}
+
+static enum service service6(const uint8_t *ip, uint32_t len, uint8_t *proto)
+{
+	struct ip6_chain chain;
+	uint8_t type;
+
+	if (len < IP6_LEN || ip6_chain_read(ip, len, &chain) != DROP_COUNT)
+		return TO_NOBODY;
+	*proto = chain.proto;
+	if (chain.frag)
+		return TO_REASSEMBLY;
+	if (chain.proto == PROTO_ICMP6 && len > chain.l4_off) {
+		/* router discovery and redirects, too: counted where they are refused */
+		type = ip[chain.l4_off];
+		return type >= ND_FIRST && type <= ND_LAST ? TO_ND : TO_ICMP;
+	}
+	if (chain.proto != PROTO_UDP || len < (uint32_t)chain.l4_off + UDP_LEN)
+		return TO_NOBODY;
+	return is_ike_port(ip + chain.l4_off) ? TO_IKE : TO_NOBODY;
+}
+
+/* Neighbour Discovery needs no policy: it is the link's own matter, and never comes from a tunnel. */
+static void host_one(struct lcore *lc, struct rte_mbuf *pkt)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
+	uint32_t len = rte_pktmbuf_data_len(pkt);
+	bool from_esp = pkt_meta(pkt)->flags & PKT_FROM_ESP;
+	uint8_t proto = 0;
+
+	switch (ip_version(ip) == 4 ? service4(ip, len, &proto) : service6(ip, len, &proto)) {
+	case TO_REASSEMBLY:
+		fragment_hand_over(lc, pkt, proto);
+		break;
+	case TO_IKE:
+		lcore_punt(lc, pkt, PUNT_IKE);
+		break;
+	case TO_ND:
+		if (from_esp)
+			pkt_drop(lc, pkt, DROP_nd_malformed);
+		else
+			lcore_punt(lc, pkt, PUNT_ARP);
+		break;
+	case TO_ICMP:
+		if (!from_esp && spd_must_be_protected(lc->spd, ip, len))
+			pkt_drop(lc, pkt, DROP_spd_in_clear);
+		else
+			lcore_punt(lc, pkt, PUNT_ICMP);
+		break;
+	case TO_NOBODY:
+		pkt_drop(lc, pkt, DROP_ip_not_ours);
+		break;
+	}
 }
 
 void stage_host(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
-		struct rte_mbuf *pkt = pkts[i];
-		const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
-		uint32_t len = rte_pktmbuf_data_len(pkt);
-		uint8_t flags = pkt_meta(pkt)->flags;
-
-		if (flags & PKT_FRAME)
-			lcore_punt(lc, pkt, PUNT_ARP);
-		else if (unlikely(ip4_is_fragment(ip))) /* out of an SA */
-			fragment_hand_over(lc, pkt, ip);
-		else if (is_ike(ip, len))
-			lcore_punt(lc, pkt, PUNT_IKE);
-		else if (ip[IP4_PROTO] != PROTO_ICMP)
-			pkt_drop(lc, pkt, DROP_ip_not_ours);
-		else if (!(flags & PKT_FROM_ESP) && spd_must_be_protected(lc->spd, ip, len))
-			pkt_drop(lc, pkt, DROP_spd_in_clear);
+		if (pkt_meta(pkts[i])->flags & PKT_FRAME)
+			lcore_punt(lc, pkts[i], PUNT_ARP);
 		else
-			lcore_punt(lc, pkt, PUNT_ICMP);
+			host_one(lc, pkts[i]);
 	}
 }

@@ -1,6 +1,6 @@
 /* The facade's own state: control thread only. Files: dataplane.c (start, stop, poll), stats.c,
  * eal.c, port.c, install.c (SAs and policies), senders.c (which pair sends), routes.c, neigh.c, arp.c,
- * nd.c, host.c (ICMP, IKE datagrams). */
+ * nd.c, host.c, icmp.c, udp.c (IKE's datagrams). */
 #ifndef SHRIKE_DATAPLANE_DP_H
 #define SHRIKE_DATAPLANE_DP_H
 
@@ -252,8 +252,24 @@ void neigh_free_all(struct dp *dp);
 /* ---- host.c ---- */
 /* A punted packet. Takes it. */
 void host_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
-/* Sends a frame (meta.port) or, with PKT_LOCAL_OUT, an IPv4 packet through worker w. Takes it. */
+/* Sends a frame (meta.port) or, with PKT_LOCAL_OUT, an IP packet through worker w. Takes it. */
 void host_inject(struct worker *w, struct rte_mbuf *pkt);
+void ip4_header_write(struct dp *dp, uint8_t *ip, unsigned total, uint8_t proto, uint32_t src,
+		      uint32_t dst);
+void ip6_header_write(uint8_t *ip, unsigned payload, uint8_t next, const uint8_t *src,
+		      const uint8_t *dst);
+
+/* ---- icmp.c ---- */
+/* ICMP and ICMPv6 for us. Takes the packet. */
+void icmp_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
+/* Tells the sender of a packet why it was dropped (meta.slot, see PKT_ERROR), if RFC 1122 and RFC
+ * 4443 allow it and there were not too many. Takes it; the drop is counted already. */
+void icmp_error(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
+
+/* ---- udp.c ---- */
+/* A whole datagram for IKE. Takes it. */
+void ike_input_packet(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
+
 /* ---- arp.c ---- */
 /* A question (to NULL = everybody), an announcement of our addresses, and what others say. */
 void arp_ask(struct dp *dp, uint8_t port, const struct ip_addr *addr, const uint8_t *to);
@@ -263,7 +279,7 @@ void arp_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
 /* ---- nd.c: the same for IPv6, RFC 4861 ---- */
 void nd_ask(struct dp *dp, uint8_t port, const struct ip_addr *addr, const uint8_t *to);
 void nd_announce(struct dp *dp);
-/* ICMPv6 types 133 to 137, data at the IP header. */
+/* ICMPv6 types ND_FIRST to ND_LAST, data at the IP header. */
 void nd_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
 
 #endif

@@ -27,26 +27,42 @@ static bool packet_send(struct lcore *lc, struct rte_mbuf *pkt, const struct nex
 	return true;
 }
 
-/* Larger than the port's MTU: fragments where DF allows, RFC 791 section 3.2. */
+/* Larger than the port's MTU: fragments where DF allows, RFC 791 section 3.2, and in IPv6 where the
+ * packet is our own, RFC 8200 section 4.5. */
 static bool packet_fragment(struct lcore *lc, struct rte_mbuf *pkt, const struct next_hop *hop)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
-	const struct pkt_meta meta = *pkt_meta(pkt);
+	bool ours = pkt_meta(pkt)->flags & (PKT_PROTECTED | PKT_LOCAL_OUT);
+	bool four = ip_version(ip) == 4;
 	struct rte_mbuf *part[MAX_FRAGMENTS];
 	bool sent = true;
 	int n;
 
-	if (load_be16(ip + IP4_FRAG) & IP4_DF) {
-		if (meta.flags & (PKT_PROTECTED | PKT_LOCAL_OUT))
+	if (four ? load_be16(ip + IP4_FRAG) & IP4_DF : !ours) {
+		if (ours)
 			pkt_drop(lc, pkt, DROP_too_big);
 		else
 			lcore_drop_icmp(lc, pkt, DROP_too_big, hop->mtu);
 		return false;
 	}
-	n = packet_split(lc, pkt, hop->mtu, part);
+	n = four ? packet_split(lc, pkt, hop->mtu, part) : packet_split6(lc, pkt, hop->mtu, part);
 	for (int i = 0; i < n; i++)
 		sent &= packet_send(lc, part[i], hop);
 	return sent && n > 0;
+}
+
+/* One hop less to live; false when that was the last. */
+static inline bool hop_count(uint8_t *ip)
+{
+	uint8_t *hops = ip + (likely(ip_version(ip) == 4) ? IP4_TTL : IP6_HOPS);
+
+	if (unlikely(*hops <= 1))
+		return false;
+	if (likely(ip_version(ip) == 4))
+		ip4_ttl_decrement(ip);
+	else
+		--*hops;
+	return true;
 }
 
 static bool packet_forward(struct lcore *lc, struct rte_mbuf *pkt, const struct next_hop *hop)
@@ -69,16 +85,16 @@ static bool packet_forward(struct lcore *lc, struct rte_mbuf *pkt, const struct 
 		pkt_drop(lc, pkt, DROP_ip_martian);
 		return false;
 	default:
-		pkt_drop(lc, pkt, DROP_no_route);
+		if (flags & (PKT_LOCAL_OUT | PKT_PROTECTED))
+			pkt_drop(lc, pkt, DROP_no_route);
+		else
+			lcore_drop_icmp(lc, pkt, DROP_no_route, 0);
 		return false;
 	}
 
-	if (!(flags & (PKT_LOCAL_OUT | PKT_PROTECTED))) {
-		if (unlikely(ip[IP4_TTL] <= 1)) {
-			lcore_drop_icmp(lc, pkt, DROP_ip_ttl, 0);
-			return false;
-		}
-		ip4_ttl_decrement(ip);
+	if (!(flags & (PKT_LOCAL_OUT | PKT_PROTECTED)) && unlikely(!hop_count(ip))) {
+		lcore_drop_icmp(lc, pkt, DROP_ip_ttl, 0);
+		return false;
 	}
 	if (unlikely(rte_pktmbuf_pkt_len(pkt) > hop->mtu))
 		return packet_fragment(lc, pkt, hop);
@@ -92,7 +108,8 @@ uint16_t stage_forward(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 
 	for (uint16_t i = 0; i < n; i++) {
 		const uint8_t *ip = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
-		hop[i] = fib_lookup(lc->fib, load_be32(ip + IP4_DST));
+		hop[i] = likely(ip_version(ip) == 4) ? fib_lookup(lc->fib, load_be32(ip + IP4_DST))
+						     : fib_lookup6(lc->fib, ip + IP6_DST);
 		rte_prefetch0(hop[i]);
 	}
 	for (uint16_t i = 0; i < n; i++)

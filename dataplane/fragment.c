@@ -1,7 +1,9 @@
-/* IPv4 fragmentation, RFC 791 section 3.2: of what leaves in the clear, and of inner packets before
- * they are encrypted, so that the other gateway need not put outer packets together again. */
+/* Fragmentation, RFC 791 section 3.2 and RFC 8200 section 4.5: of what leaves in the clear, and of
+ * inner packets before they are encrypted, so that the other gateway need not put outer packets
+ * together again. */
 #include <rte_branch_prediction.h>
 #include <rte_ip_frag.h>
+#include <rte_random.h>
 
 #include "esp.h"
 #include "lcore.h"
@@ -32,6 +34,67 @@ int packet_split(struct lcore *lc, struct rte_mbuf *pkt, uint16_t mtu,
 	return n;
 }
 
+/* A piece of an IPv6 packet: its header, a fragment header, and len bytes from `at` on. */
+static struct rte_mbuf *piece6(struct lcore *lc, struct rte_mbuf *pkt, uint32_t id, uint32_t at,
+			       uint32_t len)
+{
+	const uint8_t *old = rte_pktmbuf_mtod(pkt, const uint8_t *);
+	struct rte_mbuf *part = rte_pktmbuf_alloc(lc->pool);
+	uint32_t offset = at - IP6_LEN;
+	bool more = at + len < rte_pktmbuf_pkt_len(pkt);
+	const void *data;
+	uint8_t *ip;
+
+	if (!part)
+		return NULL;
+	ip = (uint8_t *)rte_pktmbuf_append(part, (uint16_t)(IP6_LEN + IP6F_LEN + len));
+	if (!ip) {
+		rte_pktmbuf_free(part);
+		return NULL;
+	}
+	memcpy(ip, old, IP6_LEN);
+	store_be16(ip + IP6_PAYLOAD, (uint16_t)(IP6F_LEN + len));
+	ip[IP6_NEXT] = PROTO_FRAGMENT;
+	ip += IP6_LEN;
+	ip[IP6F_NEXT] = old[IP6_NEXT];
+	ip[IP6F_NEXT + 1] = 0;
+	store_be16(ip + IP6F_FRAG, (uint16_t)(offset | more));
+	store_be32(ip + IP6F_ID, id);
+	data = rte_pktmbuf_read(pkt, at, len, ip + IP6F_LEN);
+	if (data && data != ip + IP6F_LEN)
+		memcpy(ip + IP6F_LEN, data, len);
+	*pkt_meta(part) = *pkt_meta(pkt);
+	return part;
+}
+
+/* What we make has no extension headers: all behind the IPv6 header may be cut. The identification
+ * is random, so that nobody can guess the next one (RFC 7739). */
+int packet_split6(struct lcore *lc, struct rte_mbuf *pkt, uint16_t mtu,
+		  struct rte_mbuf *part[MAX_FRAGMENTS])
+{
+	uint32_t whole = rte_pktmbuf_pkt_len(pkt), id = (uint32_t)rte_rand(), at, len;
+	uint32_t room = ((uint32_t)mtu - IP6_LEN - IP6F_LEN) & ~7u;
+	enum drop_reason why = DROP_too_big;
+	int n = 0;
+
+	for (at = IP6_LEN; at < whole && n < MAX_FRAGMENTS; at += len) {
+		len = RTE_MIN(room, whole - at);
+		part[n] = piece6(lc, pkt, id, at, len);
+		if (!part[n]) {
+			why = DROP_no_mbuf;
+			break;
+		}
+		n++;
+	}
+	if (at >= whole) {
+		rte_pktmbuf_free(pkt);
+		return n;
+	}
+	rte_pktmbuf_free_bulk(part, (unsigned)n);
+	pkt_drop(lc, pkt, why);
+	return 0;
+}
+
 /* What each of the pieces may measure; 0: encrypt it whole. Selectors with ports want ports in
  * every packet, which only the first fragment has. */
 static uint16_t piece_mtu(const struct lcore *lc, struct rte_mbuf *pkt)
@@ -40,6 +103,8 @@ static uint16_t piece_mtu(const struct lcore *lc, struct rte_mbuf *pkt)
 	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
 	uint16_t mtu;
 
+	if (ip_version(ip) != 4) /* its sender cuts it, or nobody */
+		return 0;
 	/* transport mode carries whole packets: the outer one is cut */
 	if (!sa || !sa->outer_mtu || sa->path == SA_PATH_TRANSPORT || sa->sel.local_port || sa->sel.remote_port ||
 	    (load_be16(ip + IP4_FRAG) & IP4_DF))

@@ -14,6 +14,7 @@ static enum drop_reason fragment_read(const uint8_t *ip, uint32_t at, struct ip6
 	if (chain->frag_at)
 		return DROP_ip6_extension;
 	chain->frag_at = (uint16_t)at;
+	chain->frag_next_at = chain->next_at;
 	chain->frag = load_be16(ip + at + IP6F_FRAG) & (IP6F_OFFSET_MASK | IP6F_MF);
 	/* what comes behind the rest of a chain that another fragment holds is not known here */
 	if ((chain->frag & IP6F_OFFSET_MASK) && is_extension(next))

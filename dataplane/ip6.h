@@ -5,6 +5,9 @@
 #include "drop.h"
 #include "wire.h"
 
+/* ICMPv6 types of Neighbour Discovery, RFC 4861, and the hop limit that no router lets through. */
+enum { ND_FIRST = 133, ND_SOLICIT = 135, ND_ADVERT = 136, ND_LAST = 137, ND_HOPS = 255 };
+
 #define IP6_MAX_EXTENSIONS 8 /* more than that is not honest traffic */
 
 struct ip6_chain {
@@ -12,6 +15,7 @@ struct ip6_chain {
 	uint16_t next_at; /* offset of the Next Header field that says so */
 	uint16_t l4_off;  /* from the IPv6 header to the upper layer */
 	uint16_t frag_at; /* offset of the fragment header, 0 = none */
+	uint16_t frag_next_at; /* offset of the Next Header field that announces it */
 	uint16_t frag; /* its offset (bytes) and IP6F_MF; 0 also for an atomic fragment, RFC 6946 */
 };
 

@@ -199,7 +199,8 @@ void lcore_flush(struct lcore *lc);
 /* A packet for control, policed; drops and counts it when there are too many. */
 void lcore_punt(struct lcore *lc, struct rte_mbuf *pkt, enum punt_class kind);
 /* Drops a packet (data starts at its IP header) whose sender is to hear why: reason is
- * DROP_too_big (mtu is what would have fitted) or DROP_ip_ttl. Control sends the ICMP error. */
+ * DROP_too_big (mtu is what would have fitted), DROP_ip_ttl or DROP_no_route. Control sends the
+ * ICMP error. */
 void lcore_drop_icmp(struct lcore *lc, struct rte_mbuf *pkt, enum drop_reason reason,
 		     uint16_t mtu);
 
@@ -210,6 +211,9 @@ void lcore_drop_icmp(struct lcore *lc, struct rte_mbuf *pkt, enum drop_reason re
  * how many; 0: it was dropped. */
 int packet_split(struct lcore *lc, struct rte_mbuf *pkt, uint16_t mtu,
 		 struct rte_mbuf *part[MAX_FRAGMENTS]);
+/* The same for an IPv6 packet that this gateway made itself. */
+int packet_split6(struct lcore *lc, struct rte_mbuf *pkt, uint16_t mtu,
+		  struct rte_mbuf *part[MAX_FRAGMENTS]);
 
 /* ------------------------------------------------------------------------- command.c -------- */
 
@@ -232,8 +236,8 @@ unsigned lcore_round(struct lcore *lc);
 /* Ethernet and IP checks; sorts a burst into ESP for us (*esp), packets for this host (*host) and
  * packets in transit (left in pkts, the return value). The output arrays hold n entries each. On
  * entry meta.port is the port of arrival. On return data starts at the IP header (meta.l3_off = 0)
- * and ends with the IP packet; only ARP (in host) keeps its Ethernet header (PKT_FRAME). ESP has
- * meta.l4_off, and PKT_UDP_ENCAP where UDP came before it. */
+ * and ends with the IP packet; only ARP (in host) keeps its Ethernet header (PKT_FRAME). ESP and AH
+ * have meta.l4_off, PKT_UDP_ENCAP where UDP came before it, and PKT_AH. */
 uint16_t stage_classify(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n,
 			struct rte_mbuf **esp, uint16_t *n_esp, struct rte_mbuf **host,
 			uint16_t *n_host);

@@ -2,14 +2,11 @@
  * address detection are not for this gateway: its addresses and routes are configured. */
 #include "dp.h"
 
-enum { ND_SOLICIT = 135, ND_ADVERT = 136 };
 enum { OPT_SOURCE = 1, OPT_TARGET = 2 };
 enum { FLAG_ROUTER = 0x80, FLAG_SOLICITED = 0x40, FLAG_OVERRIDE = 0x20 };
 
 /* Offsets after the IPv6 header. */
 enum { ND_FLAGS = 4, ND_TARGET = 8, ND_LEN = 24, ND_OPTION = 24, OPTION_LEN = 8 };
-
-#define HOP_LIMIT 255 /* no router lets such a packet through, section 3.1 */
 
 static const struct ip_addr all_nodes = { IP_V6, { 0xff, 2, [15] = 1 } };
 
@@ -53,7 +50,7 @@ static void message_send(struct dp *dp, struct worker *w, const struct message *
 	ip[IP6_VTF] = 0x60;
 	store_be16(ip + IP6_PAYLOAD, (uint16_t)len);
 	ip[IP6_NEXT] = PROTO_ICMP6;
-	ip[IP6_HOPS] = HOP_LIMIT;
+	ip[IP6_HOPS] = ND_HOPS;
 	memcpy(ip + IP6_SRC, m->src.b, 16);
 	memcpy(ip + IP6_DST, m->dst.b, 16);
 	nd[ICMP_TYPE] = m->type;
@@ -131,7 +128,7 @@ static bool sound(const uint8_t *ip, unsigned len, struct received *r)
 	struct ip6_chain chain;
 	unsigned l4_len;
 
-	if (len < IP6_LEN || ip6_total(ip) != len || ip[IP6_HOPS] != HOP_LIMIT ||
+	if (len < IP6_LEN || ip6_total(ip) != len || ip[IP6_HOPS] != ND_HOPS ||
 	    ip6_chain_read(ip, len, &chain) != DROP_COUNT || chain.proto != PROTO_ICMP6 ||
 	    chain.frag_at)
 		return false;

@@ -71,6 +71,26 @@ static void queue_drop(struct dp *dp, struct neigh *n)
 	n->n_queue = 0;
 }
 
+/* They did not find him: their senders hear of it, RFC 4861 section 7.2.2 and RFC 1812 section
+ * 5.2.7.1. */
+static void queue_refuse(struct dp *dp, struct neigh *n)
+{
+	struct worker *w = &dp->worker[0];
+
+	for (unsigned i = 0; i < n->n_queue; i++) {
+		struct pkt_meta *meta = pkt_meta(n->queue[i]);
+		if (meta->flags & (PKT_LOCAL_OUT | PKT_PROTECTED)) {
+			host_drop(w, n->queue[i], DROP_no_neighbour);
+			continue;
+		}
+		w->drop[DROP_no_neighbour]++;
+		meta->slot = (uint32_t)DROP_no_neighbour << 16;
+		icmp_error(dp, w, n->queue[i]);
+	}
+	dp->n_waiting -= n->n_queue;
+	n->n_queue = 0;
+}
+
 static void frame_send(struct dp *dp, struct worker *w, const struct neigh *n, struct rte_mbuf *pkt)
 {
 	bool four = ip_version(rte_pktmbuf_mtod(pkt, const uint8_t *)) == 4;
@@ -260,7 +280,7 @@ void neigh_advert(struct dp *dp, uint8_t port, const struct ip_addr *addr, const
 /* Nobody answers. True when the neighbour is to be forgotten. */
 static bool neigh_silent(struct dp *dp, struct neigh *n)
 {
-	queue_drop(dp, n);
+	queue_refuse(dp, n);
 	if (n->challenged) {
 		station_set(dp, n, n->rival, NEIGH_STALE);
 		n->due_ms = 0;

@@ -44,17 +44,49 @@ static bool protect(struct lcore *lc, struct rte_mbuf *pkt, uint32_t policy)
 	return true;
 }
 
+/* The keys of a burst of one family. */
+struct keys {
+	bool four;
+	union {
+		struct spd_key k4[2 * BURST];
+		struct spd_key6 k6[2 * BURST];
+	};
+};
+
+static void outbound_lookup(const struct spd *spd, struct keys *keys, struct rte_mbuf **pkts,
+			    uint16_t n, uint32_t *match)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		const uint8_t *ip = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
+		if (keys->four)
+			spd_key_read(&keys->k4[i], ip, rte_pktmbuf_data_len(pkts[i]));
+		else
+			spd_key6_read(&keys->k6[i], ip, rte_pktmbuf_data_len(pkts[i]));
+	}
+	if (keys->four)
+		spd_lookup(spd, keys->k4, match, n);
+	else
+		spd_lookup6(spd, keys->k6, match, n);
+}
+
 /* What the policies say when the packet is taken as one that arrives from the remote side. */
-static void inbound_lookup(const struct spd *spd, const struct spd_key *key, const uint16_t *which,
+static void inbound_lookup(const struct spd *spd, struct keys *keys, const uint16_t *which,
 			   uint16_t n, uint32_t *match)
 {
-	struct spd_key packed[2 * BURST];
-
+	/* which[] ascends, so that nothing is overwritten that is still needed */
 	for (uint16_t i = 0; i < n; i++) {
-		packed[i] = key[which[i]];
-		spd_key_reverse(&packed[i]);
+		if (keys->four) {
+			keys->k4[i] = keys->k4[which[i]];
+			spd_key_reverse(&keys->k4[i]);
+		} else {
+			keys->k6[i] = keys->k6[which[i]];
+			spd_key6_reverse(&keys->k6[i]);
+		}
 	}
-	spd_lookup(spd, packed, match, n);
+	if (keys->four)
+		spd_lookup(spd, keys->k4, match, n);
+	else
+		spd_lookup6(spd, keys->k6, match, n);
 }
 
 /* A clear packet that no policy protects outbound. One that had to arrive protected is dropped even
@@ -77,8 +109,8 @@ discard:
 	return false;
 }
 
-/* In a hub the same packet can be one that is to be protected, on to another spoke, and one that had
- * to come protected, from the first. From outside it must have come protected (RFC 4301 section
+/* In a hub the same packet can be one that is to be protected, on to another spoke, and one that
+ * had to come protected, from the first. From outside it must have come protected (RFC 4301 section
  * 5.2); from inside it is one of our hosts'. */
 static bool forged_spoke(const struct lcore *lc, struct rte_mbuf *pkt)
 {
@@ -99,23 +131,18 @@ static bool answers_protected(struct rte_mbuf *pkt)
 	return (pkt_meta(pkt)->flags & both) == both;
 }
 
-uint16_t stage_spd(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct rte_mbuf **out,
-		   uint16_t *n_out)
+/* stage_spd() for packets of one family; adds to *n_out. */
+static uint16_t spd_burst(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, bool four,
+			  struct rte_mbuf **out, uint16_t *n_out)
 {
 	const struct spd *spd = lc->spd;
-	struct spd_key key[2 * BURST];
 	uint32_t match[2 * BURST], in_match[2 * BURST];
 	uint16_t clear[2 * BURST], n_clear = 0, kept = 0;
 	struct rte_mbuf *pkt;
+	struct keys keys;
 
-	*n_out = 0;
-	if (n == 0)
-		return 0;
-	for (uint16_t i = 0; i < n; i++)
-		spd_key_read(&key[i], rte_pktmbuf_mtod(pkts[i], const uint8_t *),
-			     rte_pktmbuf_data_len(pkts[i]));
-	spd_lookup(spd, key, match, n);
-
+	keys.four = four;
+	outbound_lookup(spd, &keys, pkts, n, match);
 	for (uint16_t i = 0; i < n; i++) {
 		pkt = pkts[i];
 		if (match[i] && match[i] != SPD_UNKNOWN &&
@@ -133,7 +160,7 @@ uint16_t stage_spd(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct 
 		}
 	}
 
-	inbound_lookup(spd, key, clear, n_clear, in_match);
+	inbound_lookup(spd, &keys, clear, n_clear, in_match);
 	for (uint16_t i = 0; i < n_clear; i++) {
 		if (clear_allowed(lc, pkts[clear[i]], match[clear[i]], in_match[i]))
 			lc->count.bypassed++;
@@ -144,4 +171,37 @@ uint16_t stage_spd(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct 
 		if (pkts[i])
 			pkts[kept++] = pkts[i];
 	return kept;
+}
+
+/* Moves the IPv6 packets of a burst to the end of six; returns how many others are left. */
+static uint16_t families_split(struct rte_mbuf **pkts, uint16_t n, struct rte_mbuf **six,
+			       uint16_t *n_six)
+{
+	uint16_t four = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		if (likely(ip_version(rte_pktmbuf_mtod(pkts[i], const uint8_t *)) == 4))
+			pkts[four++] = pkts[i];
+		else
+			six[(*n_six)++] = pkts[i];
+	}
+	return four;
+}
+
+uint16_t stage_spd(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct rte_mbuf **out,
+		   uint16_t *n_out)
+{
+	struct rte_mbuf *six[2 * BURST];
+	uint16_t n_six = 0;
+
+	*n_out = 0;
+	n = families_split(pkts, n, six, &n_six);
+	if (likely(n))
+		n = spd_burst(lc, pkts, n, true, out, n_out);
+	if (unlikely(n_six)) {
+		n_six = spd_burst(lc, six, n_six, false, out, n_out);
+		memcpy(pkts + n, six, n_six * sizeof(*pkts));
+		n += n_six;
+	}
+	return n;
 }

@@ -6,6 +6,7 @@
 #include <rte_random.h>
 
 #include "esp.h"
+#include "ip6.h"
 
 #define WAYS 4
 #define SETS (REASSEMBLY_PACKETS / WAYS)
@@ -23,7 +24,7 @@ struct frag_key {
 struct piece {
 	struct frag_key key;
 	uint16_t off, len; /* of what follows the IP header, in bytes */
-	uint8_t header;	   /* bytes of IP header */
+	uint16_t header;   /* bytes of IP header, or up to the end of the fragment header */
 	uint8_t ecn;
 	bool more;
 };
@@ -51,24 +52,55 @@ struct reassembly {
 	struct packet packet[REASSEMBLY_PACKETS];
 };
 
-static bool piece_read(struct piece *p, struct rte_mbuf *pkt)
+static void piece4_read(struct piece *p, const uint8_t *ip)
 {
-	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
 	uint16_t frag = load_be16(ip + IP4_FRAG);
-	unsigned least = (68 - ip4_header_len(ip)) & ~7u;
 
-	memset(p, 0, sizeof(*p));
 	memcpy(p->key.src, ip + IP4_SRC, 4);
 	memcpy(p->key.dst, ip + IP4_DST, 4);
 	p->key.id = load_be16(ip + IP4_ID);
 	p->key.proto = ip[IP4_PROTO];
-	p->key.family = IP_V4;
-	p->key.from_esp = pkt_meta(pkt)->flags & PKT_FROM_ESP;
-	p->header = (uint8_t)ip4_header_len(ip);
+	p->header = (uint16_t)ip4_header_len(ip);
 	p->ecn = ip[IP4_TOS] & ECN_MASK;
 	p->off = (uint16_t)((frag & IP4_OFFSET_MASK) * 8);
 	p->len = (uint16_t)(load_be16(ip + IP4_TOTAL) - p->header);
 	p->more = frag & IP4_MF;
+}
+
+/* RFC 8200 section 4.5. The next header of later pieces may differ from the first's, which counts: it
+ * is no part of the key. */
+static bool piece6_read(struct piece *p, const uint8_t *ip, uint32_t len)
+{
+	struct ip6_chain chain;
+
+	if (len < IP6_LEN || ip6_chain_read(ip, len, &chain) != DROP_COUNT || !chain.frag_at ||
+	    ip6_total(ip) != len)
+		return false;
+	memcpy(p->key.src, ip + IP6_SRC, 16);
+	memcpy(p->key.dst, ip + IP6_DST, 16);
+	p->key.id = load_be32(ip + chain.frag_at + IP6F_ID);
+	p->header = (uint16_t)(chain.frag_at + IP6F_LEN);
+	p->ecn = ip[IP6_VTF + 1] >> 4 & ECN_MASK;
+	p->off = chain.frag & IP6F_OFFSET_MASK;
+	p->len = (uint16_t)(len - p->header);
+	p->more = chain.frag & IP6F_MF;
+	return true;
+}
+
+static bool piece_read(struct piece *p, struct rte_mbuf *pkt)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
+	unsigned least = REASSEMBLY_LEAST;
+
+	memset(p, 0, sizeof(*p));
+	p->key.family = ip_version(ip) == 4 ? IP_V4 : IP_V6;
+	p->key.from_esp = pkt_meta(pkt)->flags & PKT_FROM_ESP;
+	if (p->key.family == IP_V4) {
+		piece4_read(p, ip);
+		least = (68u - p->header) & ~7u;
+	} else if (!piece6_read(p, ip, rte_pktmbuf_pkt_len(pkt))) {
+		return false;
+	}
 	if (p->len == 0 || p->off + p->len > UINT16_MAX - p->header)
 		return false;
 	return !p->more || (p->len % 8 == 0 && p->len >= least);
@@ -77,12 +109,18 @@ static bool piece_read(struct piece *p, struct rte_mbuf *pkt)
 uint16_t reassembly_worker(const struct lcore *lc, struct rte_mbuf *pkt)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
-	uint32_t addresses[2];
+	uint32_t words[9] = { 0 }, n = 3;
+	struct ip6_chain chain;
 
-	memcpy(addresses, ip + IP4_SRC, 8);
-	return (uint16_t)(rte_jhash_3words(addresses[0], addresses[1],
-					   load_be16(ip + IP4_ID), lc->reassembly_seed) %
-			  lc->n_workers);
+	if (ip_version(ip) == 4) {
+		memcpy(words, ip + IP4_SRC, 8);
+		words[2] = load_be16(ip + IP4_ID);
+	} else if (ip6_chain_read(ip, rte_pktmbuf_data_len(pkt), &chain) == DROP_COUNT) {
+		memcpy(words, ip + IP6_SRC, 32);
+		words[8] = load_be32(ip + chain.frag_at + IP6F_ID);
+		n = 9;
+	}
+	return (uint16_t)(rte_jhash_32b(words, n, lc->reassembly_seed) % lc->n_workers);
 }
 
 /* ------------------------------------------------------------------------- the table -------- */
@@ -198,8 +236,36 @@ static enum drop_reason ecn_join(const struct packet *p, uint8_t *ip)
 		return DROP_COUNT;
 	if (p->ecn_seen & 1)
 		return DROP_ecn_invalid;
-	ip[IP4_TOS] |= ECN_CE;
+	if (ip_version(ip) == 4)
+		ip[IP4_TOS] |= ECN_CE;
+	else
+		ip[IP6_VTF + 1] |= ECN_CE << 4;
 	return DROP_COUNT;
+}
+
+static bool header4_join(struct rte_mbuf *whole)
+{
+	uint8_t *ip = rte_pktmbuf_mtod(whole, uint8_t *);
+
+	store_be16(ip + IP4_TOTAL, (uint16_t)rte_pktmbuf_pkt_len(whole));
+	store_be16(ip + IP4_FRAG, 0);
+	ip4_sum_set(ip);
+	return true;
+}
+
+/* The fragment header goes. */
+static bool header6_join(struct rte_mbuf *whole)
+{
+	uint8_t *ip = rte_pktmbuf_mtod(whole, uint8_t *);
+	struct ip6_chain chain;
+
+	if (ip6_chain_read(ip, rte_pktmbuf_data_len(whole), &chain) != DROP_COUNT || !chain.frag_at)
+		return false;
+	ip[chain.frag_next_at] = ip[chain.frag_at + IP6F_NEXT];
+	memmove(ip + IP6F_LEN, ip, chain.frag_at);
+	ip = (uint8_t *)rte_pktmbuf_adj(whole, IP6F_LEN);
+	store_be16(ip + IP6_PAYLOAD, (uint16_t)(rte_pktmbuf_pkt_len(whole) - IP6_LEN));
+	return true;
 }
 
 /* One segment: what comes next wants to read and write it as one. */
@@ -221,13 +287,13 @@ static struct rte_mbuf *packet_join(struct lcore *lc, struct packet *p)
 		return NULL;
 	ip = rte_pktmbuf_mtod(whole, uint8_t *);
 	bad = ecn_join(p, ip);
+	if (bad == DROP_COUNT &&
+	    !(ip_version(ip) == 4 ? header4_join(whole) : header6_join(whole)))
+		bad = DROP_frag_malformed;
 	if (bad != DROP_COUNT) {
 		pkt_drop(lc, whole, bad);
 		return NULL;
 	}
-	store_be16(ip + IP4_TOTAL, (uint16_t)rte_pktmbuf_pkt_len(whole));
-	store_be16(ip + IP4_FRAG, 0);
-	ip4_sum_set(ip);
 	return whole;
 }
 

@@ -26,4 +26,18 @@ static inline bool source_allowed(const struct lcore *lc, uint8_t port, const ui
 	return hop->port == port || mode == DP_SOURCE_LOOSE;
 }
 
+/* The same for IPv6. A link-local source is on the link by definition. */
+static inline bool source_allowed6(const struct lcore *lc, uint8_t port, const uint8_t *src)
+{
+	uint8_t mode = lc->port[port].source_check;
+	const struct next_hop *hop;
+
+	if (unlikely(mode == DP_SOURCE_OFF) || ip6_is_link_local(src))
+		return true;
+	hop = fib_lookup6(lc->fib, src);
+	if (unlikely(hop->kind < HOP_CONNECTED))
+		return false;
+	return hop->port == port || mode == DP_SOURCE_LOOSE;
+}
+
 #endif

@@ -2,31 +2,23 @@
 #include "spd.h"
 
 #include <errno.h>
-#include <rte_acl.h>
 #include <rte_branch_prediction.h>
-#include <rte_lcore.h>
+#include <rte_byteorder.h>
 #include <rte_malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* With more policies than this the question whether there is a hub costs too much: assume it. */
+#include "ip6.h"
+#include "spd_shape.h"
+
+/* With more policies than this the question whether there is a hub costs too much where some local
+ * and remote sides overlap at all: assume it. */
 #define HUB_CHECK_MAX 2048
 
-enum { FIELD_PROTO, FIELD_LOCAL, FIELD_REMOTE, FIELD_LPORT, FIELD_RPORT, FIELD_COUNT };
+_Static_assert(sizeof(struct spd_key) == 8 * SPD_WORDS4, "the words of spd_shape.h");
+_Static_assert(sizeof(struct spd_key6) == 8 * SPD_WORDS6, "the words of spd_shape.h");
 
-RTE_ACL_RULE_DEF(acl_rule, FIELD_COUNT);
-
-static const struct rte_acl_field_def acl_fields[FIELD_COUNT] = {
-	{ RTE_ACL_FIELD_TYPE_BITMASK, 1, FIELD_PROTO, 0, offsetof(struct spd_key, proto) },
-	{ RTE_ACL_FIELD_TYPE_RANGE, 4, FIELD_LOCAL, 1, offsetof(struct spd_key, local) },
-	{ RTE_ACL_FIELD_TYPE_RANGE, 4, FIELD_REMOTE, 2, offsetof(struct spd_key, remote) },
-	{ RTE_ACL_FIELD_TYPE_RANGE, 2, FIELD_LPORT, 3, offsetof(struct spd_key, local_port) },
-	{ RTE_ACL_FIELD_TYPE_RANGE, 2, FIELD_RPORT, 3, offsetof(struct spd_key, remote_port) },
-};
-
-_Static_assert(sizeof(struct spd_key) == 16, "rte_acl reads keys by these offsets");
-
-/* ------------------------------------------------------------------------- look-up ---------- */
+/* ------------------------------------------------------------------------- keys ------------- */
 
 static bool proto_has_ports(uint8_t proto)
 {
@@ -61,13 +53,50 @@ void spd_key_reverse(struct spd_key *key)
 	key->remote_port = port;
 }
 
+void spd_key6_read(struct spd_key6 *key, const uint8_t *ip, uint32_t len)
+{
+	struct ip6_chain chain;
+
+	*key = (struct spd_key6){ .no_ports = SPD_NO_CHAIN };
+	if (unlikely(len < IP6_LEN || ip6_chain_read(ip, len, &chain) != DROP_COUNT))
+		return;
+	key->no_ports = 0;
+	key->proto = chain.proto;
+	memcpy(key->local, ip + IP6_SRC, 16);
+	memcpy(key->remote, ip + IP6_DST, 16);
+	if (!proto_has_ports(chain.proto))
+		return;
+	if (unlikely(len < chain.l4_off + 4u || (chain.frag & IP6F_OFFSET_MASK))) {
+		key->no_ports = 1;
+		return;
+	}
+	memcpy(&key->local_port, ip + chain.l4_off, 2);
+	memcpy(&key->remote_port, ip + chain.l4_off + 2, 2);
+}
+
+void spd_key6_reverse(struct spd_key6 *key)
+{
+	const struct spd_key6 old = *key;
+
+	memcpy(key->local, old.remote, 16);
+	memcpy(key->remote, old.local, 16);
+	key->local_port = old.remote_port;
+	key->remote_port = old.local_port;
+}
+
+/* ------------------------------------------------------------------------- look-up ---------- */
+
+static bool ports_match(const struct spd_rule *r, uint16_t local, uint16_t remote)
+{
+	return (!r->local_port || rte_cpu_to_be_16(r->local_port) == local) &&
+	       (!r->remote_port || rte_cpu_to_be_16(r->remote_port) == remote);
+}
+
 static uint32_t lookup_linear(const struct spd *spd, const struct spd_key *key)
 {
 	uint32_t local = rte_be_to_cpu_32(key->local), remote = rte_be_to_cpu_32(key->remote);
-	uint16_t lport = rte_be_to_cpu_16(key->local_port);
-	uint16_t rport = rte_be_to_cpu_16(key->remote_port);
 
-	for (uint32_t i = 0; i < spd->n; i++) {
+	for (uint32_t i = 0; i < spd->n4; i++) {
 		const struct spd_rule *r = &spd->rule[i];
 		if (local < r->local_lo || local > r->local_hi || remote < r->remote_lo ||
 		    remote > r->remote_hi || (r->proto && r->proto != key->proto))
@@ -75,8 +104,7 @@ static uint32_t lookup_linear(const struct spd *spd, const struct spd_key *key)
 		if (unlikely(r->local_port || r->remote_port)) {
 			if (key->no_ports)
 				return SPD_UNKNOWN;
-			if ((r->local_port && r->local_port != lport) ||
-			    (r->remote_port && r->remote_port != rport))
+			if (!ports_match(r, key->local_port, key->remote_port))
 				continue;
 		}
 		return i + 1;
@@ -84,137 +112,233 @@ static uint32_t lookup_linear(const struct spd *spd, const struct spd_key *key)
 	return 0;
 }
 
-/* The packets without visible ports, one by one: they are rare. */
-static void lookup_no_ports(const struct spd *spd, const struct spd_key *key, uint32_t *match)
+static bool between(const uint8_t *a, const uint8_t *lo, const uint8_t *hi)
 {
-	const uint8_t *data = (const uint8_t *)key;
+	return memcmp(a, lo, 16) >= 0 && memcmp(a, hi, 16) <= 0;
+}
 
-	rte_acl_classify(spd->acl_no_ports, &data, match, 1, 1);
-	if (*match && (spd->rule[*match - 1].local_port || spd->rule[*match - 1].remote_port))
-		*match = SPD_UNKNOWN;
+static uint32_t lookup_linear6(const struct spd *spd, const struct spd_key6 *key)
+{
+	for (uint32_t i = spd->n4; i < spd->n; i++) {
+		const struct spd_range6 *a = &spd->range6[i - spd->n4];
+		const struct spd_rule *r = &spd->rule[i];
+		if ((r->proto && r->proto != key->proto) ||
+		    !between(key->local, a->local_lo, a->local_hi) ||
+		    !between(key->remote, a->remote_lo, a->remote_hi))
+			continue;
+		if (r->local_port || r->remote_port) {
+			if (key->no_ports)
+				return SPD_UNKNOWN;
+			if (!ports_match(r, key->local_port, key->remote_port))
+				continue;
+		}
+		return i + 1;
+	}
+	return 0;
+}
+
+/* The match of a packet without visible ports, by tables that ignore ports. */
+static uint32_t without_ports(const struct spd *spd, uint32_t match)
+{
+	const struct spd_rule *r;
+
+	if (match == 0)
+		return 0;
+	r = &spd->rule[match - 1];
+	return r->local_port || r->remote_port ? SPD_UNKNOWN : match;
+}
+
+static uint32_t lookup_shapes(const struct spd *spd, const struct spd_key *key)
+{
+	bool blind = spd->four_no_ports && unlikely(key->no_ports);
+	const struct spd_shapes *s = blind ? spd->four_no_ports : spd->four;
+	uint32_t match = spd_shapes_lookup(s, (const uint64_t *)key, SPD_WORDS4) + 1;
+
+	return blind ? without_ports(spd, match) : match;
+}
+
+static uint32_t lookup_shapes6(const struct spd *spd, const struct spd_key6 *key)
+{
+	bool blind = spd->six_no_ports && unlikely(key->no_ports);
+	const struct spd_shapes *s = blind ? spd->six_no_ports : spd->six;
+	uint32_t index = spd_shapes_lookup(s, (const uint64_t *)key, SPD_WORDS6);
+	uint32_t match = index == SPD_NO_MATCH ? 0 : spd->n4 + index + 1;
+
+	return blind ? without_ports(spd, match) : match;
+}
+
+static void lookup_acl(const struct spd *spd, const struct spd_key *key, uint32_t *match,
+		       unsigned n)
+{
+	spd_acl_lookup(spd->acl, key, match, n);
+	for (unsigned i = 0; spd->acl_no_ports && i < n; i++)
+		if (unlikely(key[i].no_ports)) {
+			spd_acl_lookup(spd->acl_no_ports, &key[i], &match[i], 1);
+			match[i] = without_ports(spd, match[i]);
+		}
 }
 
 void spd_lookup(const struct spd *spd, const struct spd_key *key, uint32_t *match, unsigned n)
 {
-	const uint8_t *data[64];
-
-	if (!spd->acl) {
+	if (spd->acl)
+		lookup_acl(spd, key, match, n);
+	else if (spd->four)
+		for (unsigned i = 0; i < n; i++)
+			match[i] = lookup_shapes(spd, &key[i]);
+	else
 		for (unsigned i = 0; i < n; i++)
 			match[i] = lookup_linear(spd, &key[i]);
-		return;
+}
+
+void spd_lookup6(const struct spd *spd, const struct spd_key6 *key, uint32_t *match, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (unlikely(key[i].no_ports == SPD_NO_CHAIN))
+			match[i] = SPD_UNKNOWN;
+		else
+			match[i] = spd->six ? lookup_shapes6(spd, &key[i])
+					    : lookup_linear6(spd, &key[i]);
 	}
-	for (unsigned i = 0; i < n; i++)
-		data[i] = (const uint8_t *)&key[i];
-	rte_acl_classify(spd->acl, data, match, n, 1);
-	for (unsigned i = 0; spd->has_ports && i < n; i++)
-		if (unlikely(key[i].no_ports))
-			lookup_no_ports(spd, &key[i], &match[i]);
 }
 
 bool spd_must_be_protected(const struct spd *spd, const uint8_t *ip, uint32_t len)
 {
+	struct spd_key6 key6;
 	struct spd_key key;
 	uint32_t match;
 
-	spd_key_read(&key, ip, len);
-	spd_key_reverse(&key);
-	spd_lookup(spd, &key, &match, 1);
+	if (ip_version(ip) == 4) {
+		spd_key_read(&key, ip, len);
+		spd_key_reverse(&key);
+		spd_lookup(spd, &key, &match, 1);
+	} else {
+		spd_key6_read(&key6, ip, len);
+		spd_key6_reverse(&key6);
+		spd_lookup6(spd, &key6, &match, 1);
+	}
 	return match == SPD_UNKNOWN || (match && spd->rule[match - 1].action == POLICY_PROTECT);
+}
+
+bool spd_protects(const struct spd *spd, uint8_t proto, const struct ip_addr *local,
+		  const struct ip_addr *remote)
+{
+	struct spd_key6 key6 = { .proto = proto };
+	struct spd_key key = { .proto = proto };
+	uint32_t match;
+
+	if (local->family == IP_V4) {
+		memcpy(&key.local, local->b, 4);
+		memcpy(&key.remote, remote->b, 4);
+		spd_lookup(spd, &key, &match, 1);
+	} else {
+		memcpy(key6.local, local->b, 16);
+		memcpy(key6.remote, remote->b, 16);
+		spd_lookup6(spd, &key6, &match, 1);
+	}
+	return match && match != SPD_UNKNOWN && spd->rule[match - 1].action == POLICY_PROTECT;
+}
+
+/* ------------------------------------------------------------------------- hub -------------- */
+
+static int range_cmp(const void *a, const void *b)
+{
+	const struct ip_range *x = a, *y = b;
+
+	return ip_addr_cmp(&x->lo, &y->lo);
+}
+
+/* Sorts ranges and joins those that overlap; returns how many are left. */
+static size_t ranges_join(struct ip_range *r, size_t n)
+{
+	size_t kept = 0;
+
+	qsort(r, n, sizeof(*r), range_cmp);
+	for (size_t i = 0; i < n; i++) {
+		if (kept && r[kept - 1].lo.family == r[i].lo.family &&
+		    ip_addr_cmp(&r[i].lo, &r[kept - 1].hi) <= 0) {
+			if (ip_addr_cmp(&r[i].hi, &r[kept - 1].hi) > 0)
+				r[kept - 1].hi = r[i].hi;
+		} else {
+			r[kept++] = r[i];
+		}
+	}
+	return kept;
+}
+
+static bool overlap(const struct ip_range *a, const struct ip_range *b)
+{
+	return a->lo.family == b->lo.family && ip_addr_cmp(&a->lo, &b->hi) <= 0 &&
+	       ip_addr_cmp(&b->lo, &a->hi) <= 0;
+}
+
+/* True when some remote side of a protecting policy overlaps some local one. A hub needs that, and
+ * usual policies do not have it. */
+static bool sides_overlap(const struct spd_policy *p, size_t n)
+{
+	struct ip_range *side = calloc(2 * n + 1, sizeof(*side)), *remote = side + n;
+	size_t n_local, n_remote, count = 0;
+	bool found = false;
+
+	if (!side)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (p[i].action == POLICY_PROTECT) {
+			side[count] = p[i].sel.local;
+			remote[count++] = p[i].sel.remote;
+		}
+	n_local = ranges_join(side, count);
+	n_remote = ranges_join(remote, count);
+	for (size_t i = 0, j = 0; i < n_local && j < n_remote && !found;) {
+		found = overlap(&side[i], &remote[j]);
+		if (ip_addr_cmp(&side[i].hi, &remote[j].hi) < 0)
+			i++;
+		else
+			j++;
+	}
+	free(side);
+	return found;
+}
+
+/* Can a packet that came in by one protecting policy match one outbound? */
+static bool hub_possible(const struct spd_policy *p, size_t n)
+{
+	if (!sides_overlap(p, n))
+		return false;
+	if (n > HUB_CHECK_MAX)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; p[i].action == POLICY_PROTECT && j < n; j++)
+			if (p[j].action == POLICY_PROTECT &&
+			    overlap(&p[i].sel.remote, &p[j].sel.local) &&
+			    overlap(&p[i].sel.local, &p[j].sel.remote))
+				return true;
+	return false;
 }
 
 /* ------------------------------------------------------------------------- building --------- */
 
-static bool overlap(uint32_t a_lo, uint32_t a_hi, uint32_t b_lo, uint32_t b_hi)
-{
-	return a_lo <= b_hi && b_lo <= a_hi;
-}
-
-/* Can a packet that came in by one protecting policy match one outbound? */
-static bool hub_possible(const struct spd *spd)
-{
-	if (spd->n > HUB_CHECK_MAX)
-		return true;
-	for (uint32_t i = 0; i < spd->n; i++) {
-		const struct spd_rule *in = &spd->rule[i];
-		for (uint32_t j = 0; in->action == POLICY_PROTECT && j < spd->n; j++) {
-			const struct spd_rule *out = &spd->rule[j];
-			if (out->action == POLICY_PROTECT &&
-			    overlap(in->remote_lo, in->remote_hi, out->local_lo, out->local_hi) &&
-			    overlap(in->local_lo, in->local_hi, out->remote_lo, out->remote_hi))
-				return true;
-		}
-	}
-	return false;
-}
-
-static void acl_port(struct rte_acl_field *f, uint16_t port, bool ignore)
-{
-	bool any = port == 0 || ignore;
-
-	f->value.u16 = any ? 0 : port;
-	f->mask_range.u16 = any ? UINT16_MAX : port;
-}
-
-static void acl_rule_fill(struct acl_rule *a, const struct spd *spd, uint32_t i, bool ignore_ports)
-{
-	const struct spd_rule *r = &spd->rule[i];
-
-	*a = (struct acl_rule){ .data = { .category_mask = 1,
-					  .priority = (int32_t)(SPD_MAX_POLICIES - i),
-					  .userdata = i + 1 } };
-	a->field[FIELD_PROTO].value.u8 = r->proto;
-	a->field[FIELD_PROTO].mask_range.u8 = r->proto ? 0xff : 0;
-	a->field[FIELD_LOCAL].value.u32 = r->local_lo;
-	a->field[FIELD_LOCAL].mask_range.u32 = r->local_hi;
-	a->field[FIELD_REMOTE].value.u32 = r->remote_lo;
-	a->field[FIELD_REMOTE].mask_range.u32 = r->remote_hi;
-	acl_port(&a->field[FIELD_LPORT], r->local_port, ignore_ports);
-	acl_port(&a->field[FIELD_RPORT], r->remote_port, ignore_ports);
-}
-
-static struct rte_acl_ctx *acl_build(const struct spd *spd, bool ignore_ports)
-{
-	static unsigned serial; /* rte_acl wants names; control thread only */
-	char name[RTE_ACL_NAMESIZE];
-	struct rte_acl_param param = { .name = name,
-				       .socket_id = SOCKET_ID_ANY,
-				       .rule_size = RTE_ACL_RULE_SZ(FIELD_COUNT),
-				       .max_rule_num = spd->n };
-	struct rte_acl_config config = { .num_categories = 1, .num_fields = FIELD_COUNT };
-	struct acl_rule *rule = calloc(spd->n, sizeof(*rule));
-	struct rte_acl_ctx *acl = NULL;
-
-	snprintf(name, sizeof(name), "spd%u", serial++);
-	memcpy(config.defs, acl_fields, sizeof(acl_fields));
-	if (!rule)
-		return NULL;
-	for (uint32_t i = 0; i < spd->n; i++)
-		acl_rule_fill(&rule[i], spd, i, ignore_ports);
-	acl = rte_acl_create(&param);
-	if (acl && (rte_acl_add_rules(acl, (struct rte_acl_rule *)rule, spd->n) ||
-		    rte_acl_build(acl, &config))) {
-		rte_acl_free(acl);
-		acl = NULL;
-	}
-	free(rule);
-	return acl;
-}
-
-static void rule_fill(struct spd *spd, const struct spd_policy *p)
+static void rule_fill(struct spd *spd, uint32_t i, const struct spd_policy *p)
 {
 	const struct selector *s = &p->sel;
+	struct spd_rule *r = &spd->rule[i];
 
-	spd->rule[spd->n++] = (struct spd_rule){
-		.local_lo = ip_addr_to_v4(&s->local.lo),
-		.local_hi = ip_addr_to_v4(&s->local.hi),
-		.remote_lo = ip_addr_to_v4(&s->remote.lo),
-		.remote_hi = ip_addr_to_v4(&s->remote.hi),
-		.local_port = s->local_port,
-		.remote_port = s->remote_port,
-		.proto = s->proto,
-		.action = (uint8_t)p->action,
-		.id = p->id,
-	};
+	*r = (struct spd_rule){ .local_port = s->local_port,
+				.remote_port = s->remote_port,
+				.proto = s->proto,
+				.action = (uint8_t)p->action,
+				.id = p->id };
+	if (s->local.lo.family == IP_V4) {
+		r->local_lo = ip_addr_to_v4(&s->local.lo);
+		r->local_hi = ip_addr_to_v4(&s->local.hi);
+		r->remote_lo = ip_addr_to_v4(&s->remote.lo);
+		r->remote_hi = ip_addr_to_v4(&s->remote.hi);
+	} else {
+		struct spd_range6 *a = &spd->range6[i - spd->n4];
+		memcpy(a->local_lo, s->local.lo.b, 16);
+		memcpy(a->local_hi, s->local.hi.b, 16);
+		memcpy(a->remote_lo, s->remote.lo.b, 16);
+		memcpy(a->remote_hi, s->remote.hi.b, 16);
+	}
 	if (s->local_port || s->remote_port)
 		spd->has_ports = true;
 }
@@ -228,7 +352,7 @@ static bool policy_sound(const struct spd_policy *p, char *why, size_t why_size)
 			 SPD_MAX_POLICIES - 1);
 		return false;
 	}
-	if (s->local.lo.family != s->remote.lo.family) {
+	if (s->local.lo.family != s->remote.lo.family || s->local.lo.family == IP_NONE) {
 		snprintf(why, why_size, "policy %u mixes address families", p->id);
 		return false;
 	}
@@ -240,9 +364,61 @@ static bool policy_sound(const struct spd_policy *p, char *why, size_t why_size)
 	return true;
 }
 
+static struct spd *spd_alloc(const struct spd_policy *p, size_t n)
+{
+	struct spd *spd;
+	uint32_t n4 = 0, four = 0, six;
+
+	for (size_t i = 0; i < n; i++)
+		n4 += p[i].sel.local.lo.family == IP_V4;
+	spd = rte_zmalloc(
+		"spd",
+		sizeof(*spd) + n * sizeof(spd->rule[0]) + (n - n4) * sizeof(struct spd_range6), 64);
+	if (!spd)
+		return NULL;
+	spd->n = (uint32_t)n;
+	spd->n4 = six = n4;
+	spd->range6 = (struct spd_range6 *)&spd->rule[n];
+	for (size_t i = 0; i < n; i++)
+		rule_fill(spd, p[i].sel.local.lo.family == IP_V4 ? four++ : six++, &p[i]);
+	return spd;
+}
+
+/* The tables for many policies; 0 or a positive errno. */
+static int four_build(struct spd *spd, const struct spd_policy *p, size_t n)
+{
+	spd->four = spd_shapes_build(p, n, IP_V4, false, SPD_SHAPES_FAST);
+	if (spd->four && spd->has_ports)
+		spd->four_no_ports = spd_shapes_build(p, n, IP_V4, true, SPD_SHAPES_FAST);
+	if (spd->four && (spd->four_no_ports || !spd->has_ports))
+		return 0;
+	if (errno != E2BIG)
+		return errno;
+	spd_shapes_free(spd->four);
+	spd->four = NULL;
+	spd->acl = spd_acl_build(spd, false);
+	if (spd->acl && spd->has_ports)
+		spd->acl_no_ports = spd_acl_build(spd, true);
+	return spd->acl && (spd->acl_no_ports || !spd->has_ports) ? 0 : ENOMEM;
+}
+
+static int six_build(struct spd *spd, const struct spd_policy *p, size_t n)
+{
+	spd->six = spd_shapes_build(p, n, IP_V6, false, SPD_SHAPES);
+	if (spd->six && spd->has_ports)
+		spd->six_no_ports = spd_shapes_build(p, n, IP_V6, true, SPD_SHAPES);
+	if (spd->six && (spd->six_no_ports || !spd->has_ports))
+		return 0;
+	spd_shapes_free(spd->six);
+	spd->six = NULL;
+	/* a few odd ranges: slow, but right */
+	return errno == E2BIG && n - spd->n4 <= SPD_LINEAR_MAX ? 0 : errno;
+}
+
 struct spd *spd_build(const struct spd_policy *p, size_t n, char *why, size_t why_size)
 {
 	struct spd *spd;
+	int err = ENOMEM;
 
 	if (n > SPD_MAX_POLICIES) {
 		snprintf(why, why_size, "%zu policies, at most %u are possible", n,
@@ -252,23 +428,22 @@ struct spd *spd_build(const struct spd_policy *p, size_t n, char *why, size_t wh
 	for (size_t i = 0; i < n; i++)
 		if (!policy_sound(&p[i], why, why_size))
 			return NULL;
-	spd = rte_zmalloc("spd", sizeof(*spd) + n * sizeof(spd->rule[0]), 64);
-	if (!spd)
-		goto no_memory;
-	/* IPv6 packets have no way through yet, so that their policies decide nothing */
-	for (size_t i = 0; i < n; i++)
-		if (p[i].sel.local.lo.family == IP_V4)
-			rule_fill(spd, &p[i]);
-	spd->hub = hub_possible(spd);
-	if (spd->n <= SPD_LINEAR_MAX)
+	spd = spd_alloc(p, n);
+	if (spd) {
+		spd->hub = hub_possible(p, n);
+		err = spd->n4 > SPD_LINEAR_MAX ? four_build(spd, p, n) : 0;
+		if (!err && n - spd->n4 > 1)
+			err = six_build(spd, p, n);
+	}
+	if (!err)
 		return spd;
-	spd->acl = acl_build(spd, false);
-	if (spd->acl && spd->has_ports)
-		spd->acl_no_ports = acl_build(spd, true);
-	if (spd->acl && (spd->acl_no_ports || !spd->has_ports))
-		return spd;
-no_memory:
-	snprintf(why, why_size, "no memory for %zu policies", n);
+	if (err == E2BIG)
+		snprintf(why, why_size,
+			 "the IPv6 policies use more than %u combinations of prefix lengths, "
+			 "protocol and ports; ranges count as the prefixes that they consist of",
+			 SPD_SHAPES);
+	else
+		snprintf(why, why_size, "no memory for %zu policies", n);
 	spd_free(spd);
 	return NULL;
 }
@@ -277,7 +452,11 @@ void spd_free(struct spd *spd)
 {
 	if (!spd)
 		return;
-	rte_acl_free(spd->acl);
-	rte_acl_free(spd->acl_no_ports);
+	spd_shapes_free(spd->four);
+	spd_shapes_free(spd->four_no_ports);
+	spd_shapes_free(spd->six);
+	spd_shapes_free(spd->six_no_ports);
+	spd_acl_free(spd->acl);
+	spd_acl_free(spd->acl_no_ports);
 	rte_free(spd);
 }

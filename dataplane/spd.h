@@ -6,6 +6,7 @@
 #ifndef SHRIKE_DATAPLANE_SPD_H
 #define SHRIKE_DATAPLANE_SPD_H
 
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,20 +14,32 @@
 #include "sa_params.h"
 #include "wire.h"
 
-/* More policies than this are looked up through rte_acl, fewer one by one: 1.3 ns a policy against
- * some 15 ns whatever their number, by tests/dataplane/spd_cost.c. */
-#define SPD_LINEAR_MAX 8
+/* Up to so many IPv4 policies are compared one by one, 0.7 ns each. More lie in hash tables by shape
+ * (spd_shape.h): 4 ns for one shape, also in IPv6, and 10,000 are built in 5 ms. IPv4 policies of more
+ * than SPD_SHAPES_FAST shapes go through rte_acl: 12 ns whatever they are, but 150 ms to build 10,000.
+ * It has no 128-bit ranges: IPv6 stays with shapes. By tests/dataplane/spd_cost.c. */
+#define SPD_LINEAR_MAX	8
+#define SPD_SHAPES_FAST 8
 
 /* What policies look at, in network order as in the packet. */
 struct spd_key {
-	uint8_t proto;
+	alignas(8) uint8_t proto;
 	uint8_t no_ports; /* ports exist but are not in sight: not a first fragment, or cut short */
 	uint8_t pad[2];
 	uint32_t local, remote;
 	uint16_t local_port, remote_port; /* 0 where the protocol has none */
 };
 
-/* A policy in the form that is compared: host order. */
+struct spd_key6 {
+	alignas(8) uint8_t proto;
+	uint8_t no_ports; /* likewise; SPD_NO_CHAIN: the extension headers make no sense */
+	uint8_t pad[2];
+	uint16_t local_port, remote_port;
+	uint8_t local[16], remote[16];
+};
+#define SPD_NO_CHAIN 2
+
+/* A policy in the form that is compared: host order. Addresses: IPv4 alone. */
 struct spd_rule {
 	uint32_t local_lo, local_hi, remote_lo, remote_hi;
 	uint16_t local_port, remote_port; /* 0 = any */
@@ -35,19 +48,29 @@ struct spd_rule {
 	uint32_t id;
 };
 
+/* The addresses of an IPv6 policy, in network order. */
+struct spd_range6 {
+	uint8_t local_lo[16], local_hi[16], remote_lo[16], remote_hi[16];
+};
+
 struct rte_acl_ctx;
+
+struct spd_shapes;
 
 struct spd {
 	unsigned refs; /* control: rw; lcores never look */
-	uint32_t n;    /* IPv4 policies */
+	uint32_t n, n4; /* policies, and those of IPv4, which come first in rule[] */
 	/* A packet that comes out of one SA may have to go into another: spokes of a hub. Only then
 	 * do inner packets need the outbound look-up. */
 	bool hub;
 	bool has_ports;
 	/* Ports (1 << port) through which the protected packets of some policy leave. */
 	uint32_t outside;
-	struct rte_acl_ctx *acl;          /* NULL: few policies, look at rule[] */
-	struct rte_acl_ctx *acl_no_ports; /* the same with ports ignored; NULL without ports */
+	/* NULL: few policies, look at rule[]. no_ports: the same with ports ignored; NULL without
+	 * ports. IPv4 has either shapes or acl. */
+	struct spd_shapes *four, *four_no_ports, *six, *six_no_ports;
+	struct rte_acl_ctx *acl, *acl_no_ports;
+	struct spd_range6 *range6; /* of rule[n4] and on */
 	struct spd_rule rule[];
 };
 
@@ -60,13 +83,26 @@ void spd_free(struct spd *spd);
 void spd_key_read(struct spd_key *key, const uint8_t *ip, uint32_t len);
 /* The same packet seen as one that arrives: sides swapped. */
 void spd_key_reverse(struct spd_key *key);
+void spd_key6_read(struct spd_key6 *key, const uint8_t *ip, uint32_t len);
+void spd_key6_reverse(struct spd_key6 *key);
 
 /* The first match for each of n keys (at most 64), as index into rule[] plus 1; 0 = none. A packet
  * without visible ports that meets a policy about ports gets SPD_UNKNOWN: it might belong there. */
 #define SPD_UNKNOWN UINT32_MAX
 void spd_lookup(const struct spd *spd, const struct spd_key *key, uint32_t *match, unsigned n);
+void spd_lookup6(const struct spd *spd, const struct spd_key6 *key, uint32_t *match, unsigned n);
 
-/* True when an inbound clear packet had to be protected (RFC 4301 section 5.2). */
+/* True when an inbound clear packet of either family had to be protected (RFC 4301 section 5.2). */
 bool spd_must_be_protected(const struct spd *spd, const uint8_t *ip, uint32_t len);
+/* True when what we send from one address to another under this protocol (without ports) leaves
+ * protected. */
+bool spd_protects(const struct spd *spd, uint8_t proto, const struct ip_addr *local,
+		  const struct ip_addr *remote);
+
+/* ---- spd_acl.c: for spd.c alone ---- */
+struct rte_acl_ctx *spd_acl_build(const struct spd *spd, bool without_ports);
+void spd_acl_free(struct rte_acl_ctx *acl);
+void spd_acl_lookup(const struct rte_acl_ctx *acl, const struct spd_key *key, uint32_t *match,
+		    unsigned n);
 
 #endif

@@ -29,6 +29,24 @@ static void environment_start(void)
 	check(rte_eal_init(9, argv) >= 0, "EAL does not start");
 }
 
+struct ip_addr env_addr(const char *text)
+{
+	struct ip_addr a;
+
+	check(ip_addr_parse(text, &a) == 0, text);
+	return a;
+}
+
+static struct fib_route route6(const char *dst, enum hop_kind kind, uint8_t port, const char *via)
+{
+	struct fib_route r = { .kind = (uint8_t)kind, .port = port };
+
+	check(ip_prefix_parse(dst, &r.dst) == 0, dst);
+	if (via)
+		r.via = env_addr(via);
+	return r;
+}
+
 static struct fib *routes(void)
 {
 	struct fib_route r[] = {
@@ -39,17 +57,29 @@ static struct fib *routes(void)
 		fib_route_v4(0x0a0100ff, 32, HOP_BROADCAST, 1, 0),
 		fib_route_v4(WAN_ADDR, 32, HOP_LOCAL, 0, 0),
 		fib_route_v4(LAN_ADDR, 32, HOP_LOCAL, 1, 0),
+		route6("::/0", HOP_UNRESOLVED, 0, "2001:db8:9::fe"),
+		route6("2001:db8:2::/48", HOP_UNRESOLVED, 0, "fe80::2"),
+		route6("2001:db8:9::/64", HOP_CONNECTED, 0, NULL),
+		route6("2001:db8:1::/64", HOP_CONNECTED, 1, NULL),
+		route6("fe80::/10", HOP_BROADCAST, 0, NULL),
+		route6("ff00::/8", HOP_BROADCAST, 0, NULL),
+		route6(WAN_ADDR6, HOP_LOCAL, 0, NULL),
+		route6(LAN_ADDR6, HOP_LOCAL, 1, NULL),
 	};
 	struct fib_neighbour n[] = { { ip_addr_v4(0x0a010007), 1, { 2, 0, 0, 0, 1, 7 } },
-				     { ip_addr_v4(0x0a090002), 0, { 2, 0, 0, 0, 9, 2 } } };
+				     { ip_addr_v4(0x0a090002), 0, { 2, 0, 0, 0, 9, 2 } },
+				     { env_addr("2001:db8:1::7"), 1, { 2, 0, 0, 0, 1, 7 } },
+				     { env_addr("fe80::2"), 0, { 2, 0, 0, 0, 9, 2 } } };
 	struct fib_input in = { .route = r,
-				.n_routes = 7,
+				.n_routes = RTE_DIM(r),
 				.neighbour = n,
-				.n_neighbours = 2,
+				.n_neighbours = RTE_DIM(n),
 				.port = { { .mtu = 1500 }, { .mtu = 1400 } } };
 
 	memcpy(in.port[0].mac, env_mac[0], 6);
 	memcpy(in.port[1].mac, env_mac[1], 6);
+	qsort(r, RTE_DIM(r), sizeof(r[0]), fib_route_cmp);
+	qsort(n, RTE_DIM(n), sizeof(n[0]), fib_neighbour_cmp);
 	return fib_build(&in);
 }
 
@@ -93,6 +123,10 @@ struct lcore *env_start(void)
 	}
 	local_set_add(&lc->local, WAN_ADDR);
 	local_set_add(&lc->local, LAN_ADDR);
+	local_set_add6(&lc->local, env_addr(WAN_ADDR6).b, 0);
+	local_set_add6(&lc->local, env_addr(WAN_LINK).b, 0);
+	local_set_add6(&lc->local, env_addr(LAN_ADDR6).b, 1);
+	local_set_add6(&lc->local, env_addr(LAN_LINK).b, 1);
 	lc->pool = rte_pktmbuf_pool_create("pool", POOL_SIZE, 0, 0, 4096 + 128, SOCKET_ID_ANY);
 	lc->jumbo = rte_pktmbuf_pool_create("jumbo", 15, 0, 0, UINT16_MAX, SOCKET_ID_ANY);
 	check(lc->pool && lc->jumbo, "no packet pool");
@@ -190,6 +224,53 @@ struct rte_mbuf *env_frame(struct lcore *lc, const struct env_packet *p)
 	return pkt;
 }
 
+struct rte_mbuf *env_ip6(struct lcore *lc, const struct env_packet6 *p)
+{
+	unsigned at = p->next == PROTO_UDP ? UDP_SUM : ICMP_SUM;
+	struct rte_mbuf *pkt = rte_pktmbuf_alloc(lc->pool);
+	uint8_t *ip, *l4;
+	uint16_t sum = 0;
+
+	check(pkt, "no mbuf");
+	ip = (uint8_t *)rte_pktmbuf_append(pkt, (uint16_t)(IP6_LEN + p->len + p->padding));
+	check(ip, "packet too long");
+	memset(ip, 0, IP6_LEN);
+	ip[IP6_VTF] = 0x60;
+	store_be16(ip + IP6_PAYLOAD, (uint16_t)p->len);
+	ip[IP6_NEXT] = p->next;
+	ip[IP6_HOPS] = p->hops ? p->hops : 64;
+	memcpy(ip + IP6_SRC, env_addr(p->src).b, 16);
+	memcpy(ip + IP6_DST, env_addr(p->dst).b, 16);
+	l4 = ip + IP6_LEN;
+	for (unsigned i = 0; i < p->len; i++)
+		l4[i] = p->data ? p->data[i] : (uint8_t)i;
+	memset(l4 + p->len, 0xee, p->padding);
+	if (p->sum) {
+		memcpy(l4 + at, &sum, 2);
+		sum = (uint16_t)~ip6_l4_sum(ip, p->next, l4, p->len);
+		memcpy(l4 + at, &sum, 2);
+	}
+	*pkt_meta(pkt) = (struct pkt_meta){ .port = p->port };
+	return pkt;
+}
+
+struct rte_mbuf *env_frame6(struct lcore *lc, const struct env_packet6 *p)
+{
+	struct rte_mbuf *pkt = env_ip6(lc, p);
+	uint8_t *ip = rte_pktmbuf_mtod(pkt, uint8_t *);
+	uint8_t *eth = (uint8_t *)rte_pktmbuf_prepend(pkt, ETH_LEN);
+
+	check(eth, "no headroom");
+	memcpy(eth + ETH_DST, env_mac[p->port], 6);
+	if (ip6_is_multicast(ip + IP6_DST)) {
+		eth[0] = eth[1] = 0x33;
+		memcpy(eth + 2, ip + IP6_DST + 12, 4);
+	}
+	memset(eth + ETH_SRC, 0x42, 6);
+	store_be16(eth + ETH_TYPE, ETHERTYPE_IP6);
+	return pkt;
+}
+
 /* ------------------------------------------------------------------------- the rest --------- */
 
 bool env_event(struct lcore *lc, struct evt *out)
@@ -231,12 +312,15 @@ struct rte_mbuf *env_injected(struct lcore *lc)
 	return rte_ring_dequeue(lc->inject, &pkt) ? NULL : pkt;
 }
 
-static void env_port(struct port *port, const struct lcore *lc, unsigned i, uint32_t addr)
+static void env_port(struct port *port, const struct lcore *lc, unsigned i, uint32_t addr,
+		     const char *addr6, const char *link)
 {
 	port->mtu = lc->port[i].mtu;
 	memcpy(port->mac, lc->port[i].mac, 6);
-	port->n_addrs = 1;
+	port->n_addrs = 3;
 	port->addr[0] = (struct ip_prefix){ ip_addr_v4(addr), 24 };
+	port->addr[1] = (struct ip_prefix){ env_addr(addr6), 64 };
+	port->addr[2] = (struct ip_prefix){ env_addr(link), 64 };
 }
 
 struct dp *env_dp(struct lcore *lc)
@@ -252,8 +336,8 @@ struct dp *env_dp(struct lcore *lc)
 	dp->n_workers = 1;
 	dp->worker[0].lc = lc;
 	dp->own_pool = dp->pool = lc->pool;
-	env_port(&dp->port[0], lc, 0, WAN_ADDR);
-	env_port(&dp->port[1], lc, 1, LAN_ADDR);
+	env_port(&dp->port[0], lc, 0, WAN_ADDR, WAN_ADDR6, WAN_LINK);
+	env_port(&dp->port[1], lc, 1, LAN_ADDR, LAN_ADDR6, LAN_LINK);
 	check(routes_init(dp, &cfg, why, sizeof(why)) == 0, why);
 	dp->fib = fib_snapshot(dp);
 	dp->spd = lc->spd;

@@ -2,7 +2,8 @@
  * by lines on standard input, telling what happens by lines on standard output.
  *
  * Usage: gateway_test WORKERS WAN-INTERFACE LAN-INTERFACE
- * wan 10.9.0.1/24, lan 10.1.0.254/24, default route via 10.9.0.2. */
+ * wan 10.9.0.1/24 and 2001:db8:9::1/64, lan 10.1.0.254/24 and 2001:db8:1::fe/64; default routes via
+ * 10.9.0.2 and fe80::2. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ static struct dp *dp;
 static struct spd_policy policy[MAX_POLICIES];
 static size_t n_policies;
 static struct sa_ref pair[MAX_POLICIES];
+static bool over6[MAX_POLICIES]; /* the pair's outer addresses are IPv6 */
 static bool quiet;
 
 /* ------------------------------------------------------------------------- callbacks -------- */
@@ -91,14 +93,14 @@ static struct sa_params params(unsigned id, bool udp, enum sa_dir dir, uint32_t 
 	for (size_t i = 0; i < n_policies; i++)
 		if (policy[i].id == id)
 			p.sel = policy[i].sel;
-	ip_addr_parse("10.9.0.1", &p.local);
-	ip_addr_parse("10.9.0.2", &p.remote);
+	ip_addr_parse(over6[id] ? "2001:db8:9::1" : "10.9.0.1", &p.local);
+	ip_addr_parse(over6[id] ? "2001:db8:9::2" : "10.9.0.2", &p.remote);
 	if (!hex_read(key, p.key, 20))
 		printf("error bad key\n");
 	return p;
 }
 
-/* pair POLICY OWNER UDP SPI-OUT KEY-IN KEY-OUT */
+/* pair POLICY OWNER UDP SPI-OUT KEY-IN KEY-OUT; UDP 2: not in UDP, over IPv6 */
 static void pair_command(const char *line)
 {
 	char key_in[64], key_out[64];
@@ -111,6 +113,8 @@ static void pair_command(const char *line)
 		printf("error usage\n");
 		return;
 	}
+	over6[id] = udp == 2;
+	udp &= 1;
 	rc = dp_sa_reserve(dp, (uint16_t)owner, &pair[id]);
 	if (rc == 0) {
 		in = params(id, udp, SA_IN, pair[id].spi, key_in);
@@ -315,26 +319,28 @@ static void serve(void)
 /* ------------------------------------------------------------------------- start ------------ */
 
 static void port_config(struct dp_port_cfg *p, const char *name, unsigned index, const char *iface,
-			const char *addr)
+			const char *addr, const char *addr6)
 {
 	snprintf(p->name, sizeof(p->name), "%s", name);
 	snprintf(p->device, sizeof(p->device), "net_af_packet%u,iface=%s", index, iface);
 	ip_addr_parse(addr, &p->addrs[0].addr);
 	p->addrs[0].len = 24;
-	p->n_addrs = 1;
+	ip_addr_parse(addr6, &p->addrs[1].addr);
+	p->addrs[1].len = 64;
+	p->n_addrs = 2;
 }
 
 int main(int argc, char **argv)
 {
-	struct dp_route_cfg route = { 0 };
+	struct dp_route_cfg route[2] = { 0 };
 	struct dp_callbacks cb = { .on_ike = on_ike,
 				   .on_sa_stored = on_sa_stored,
 				   .on_sa_limit = on_sa_limit,
 				   .on_acquire = on_acquire,
 				   .on_bad_spi = on_bad_spi };
 	struct dp_cfg cfg = { .n_ports = 2,
-			      .routes = &route,
-			      .n_routes = 1,
+			      .routes = route,
+			      .n_routes = 2,
 			      .worker_cores = { 1, 0 },
 			      .control_core = 0,
 			      .memory_mb = 256,
@@ -349,10 +355,12 @@ int main(int argc, char **argv)
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		cfg.worker_cores[0] = 0;
 	cfg.n_workers = (unsigned)atoi(argv[1]);
-	port_config(&cfg.ports[0], "wan", 0, argv[2], "10.9.0.1");
-	port_config(&cfg.ports[1], "lan", 1, argv[3], "10.1.0.254");
-	route.dst.addr = ip_addr_v4(0);
-	ip_addr_parse("10.9.0.2", &route.via);
+	port_config(&cfg.ports[0], "wan", 0, argv[2], "10.9.0.1", "2001:db8:9::1");
+	port_config(&cfg.ports[1], "lan", 1, argv[3], "10.1.0.254", "2001:db8:1::fe");
+	route[0].dst.addr = ip_addr_v4(0);
+	ip_addr_parse("10.9.0.2", &route[0].via);
+	ip_addr_parse("::", &route[1].dst.addr);
+	ip_addr_parse("fe80::2", &route[1].via);
 	if (dp_start(&cfg, &cb, &dp, why, sizeof(why))) {
 		fprintf(stderr, "gateway: %s\n", why);
 		return 1;

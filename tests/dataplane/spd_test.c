@@ -76,7 +76,7 @@ static unsigned compare(const struct spd_policy *p, size_t n, unsigned rounds)
 	uint32_t match[64], want[64], hits = 0;
 
 	cr_assert(spd, "%s", why);
-	cr_assert_eq(spd->acl != NULL, n > SPD_LINEAR_MAX);
+	cr_assert_eq(spd->acl || spd->four, n > SPD_LINEAR_MAX);
 	for (unsigned round = 0; round < rounds; round++) {
 		for (unsigned i = 0; i < 64; i++) {
 			uint32_t local = 0x0a000000 + rnd(2400), remote = 0x0a000000 + rnd(2400);
@@ -121,6 +121,125 @@ Test(spd, lookup_agrees_with_the_list)
 			hits += compare(p, sizes[i], 100);
 		}
 	cr_expect_gt(hits, 10000, "the test hits policies, %u times", hits);
+}
+
+/* Ranges that nest and overlap within a few bits at both ends of the address. */
+static struct ip_range random_range6(bool prefixes)
+{
+	struct ip_range r = { .lo = { IP_V6, { 0x20, 1, [5] = (uint8_t)rnd(2) } } };
+	unsigned host = rnd(4) * 4;
+
+	r.hi = r.lo;
+	if (rnd(8) == 0) {
+		memset(r.lo.b, 0, 16);
+		memset(r.hi.b, 0xff, 16);
+	} else if (prefixes) {
+		store_be16(r.lo.b + 14, (uint16_t)(rnd(0x1000) >> host << host));
+		store_be16(r.hi.b + 14, (uint16_t)(load_be16(r.lo.b + 14) | ((1u << host) - 1)));
+	} else {
+		store_be16(r.lo.b + 14, (uint16_t)rnd(0x800));
+		store_be16(r.hi.b + 14, (uint16_t)(load_be16(r.lo.b + 14) + rnd(0x100)));
+	}
+	return r;
+}
+
+static unsigned compare6(const struct spd_policy *p, size_t n)
+{
+	static const uint8_t protos[] = { PROTO_UDP, PROTO_TCP, PROTO_ICMP6, 47 };
+	char why[200] = "";
+	struct spd *spd = spd_build(p, n, why, sizeof(why));
+	uint32_t match, want, index, hits = 0;
+
+	cr_assert(spd, "%s", why);
+	for (unsigned round = 0; round < 2000; round++) {
+		struct selector s = { .proto = protos[rnd(4)] };
+		struct ip_addr a = { IP_V6, { 0x20, 1, [5] = (uint8_t)rnd(2) } }, b = a;
+		bool has = s.proto == PROTO_UDP || s.proto == PROTO_TCP, blind = has && rnd(4) == 0;
+
+		store_be16(a.b + 14, (uint16_t)rnd(0x1100));
+		store_be16(b.b + 14, (uint16_t)rnd(0x1100));
+		s.local = (struct ip_range){ a, a };
+		s.remote = (struct ip_range){ b, b };
+		if (has && !blind) {
+			s.local_port = (uint16_t)(1 + rnd(3));
+			s.remote_port = (uint16_t)(1 + rnd(3));
+		}
+		struct spd_key6 key = { .proto = s.proto,
+					.no_ports = blind,
+					.local_port = rte_cpu_to_be_16(s.local_port),
+					.remote_port = rte_cpu_to_be_16(s.remote_port) };
+		memcpy(key.local, a.b, 16);
+		memcpy(key.remote, b.b, 16);
+		spd_lookup6(spd, &key, &match, 1);
+		want = first_match(p, n, &s, blind);
+		hits += want != 0;
+		/* rule[] has the IPv4 policies first: compare by what they are called */
+		index = want && want != SPD_UNKNOWN ? p[want - 1].id : want;
+		if (match && match != SPD_UNKNOWN)
+			match = spd->rule[match - 1].id;
+		cr_assert_eq(match, index, "%zu policies: match %u, want %u", n, match, index);
+	}
+	spd_free(spd);
+	return hits;
+}
+
+Test(spd, lookup6_agrees_with_the_list)
+{
+	static const unsigned sizes[] = { 1, 2, 5, 8, 9, 40, 300 };
+	struct spd_policy p[300];
+	unsigned hits = 0;
+
+	srandom(9);
+	for (unsigned ports = 0; ports < 2; ports++)
+		for (unsigned i = 0; i < RTE_DIM(sizes); i++) {
+			for (unsigned j = 0; j < sizes[i]; j++) {
+				p[j] = random_policy(j + 1, ports);
+				if (p[j].sel.proto == PROTO_ICMP)
+					p[j].sel.proto = PROTO_ICMP6;
+				if (j % 3 == 2) /* IPv4 among them */
+					continue;
+				p[j].sel.local = random_range6(sizes[i] > 8);
+				p[j].sel.remote = random_range6(sizes[i] > 40 || i % 2);
+			}
+			hits += compare6(p, sizes[i]);
+		}
+	cr_expect_gt(hits, 2000, "the test hits policies, %u times", hits);
+}
+
+Test(spd, too_many_shapes_are_told)
+{
+	struct spd_policy p[40];
+	char why[200] = "";
+
+	for (unsigned i = 0; i < RTE_DIM(p); i++) {
+		p[i] = env_policy(i, POLICY_PROTECT, "2001:db8::1-2001:db8::7fff:ffff:ffff",
+				  "2001:db8::1-2001:db8::7fff:ffff:ffff");
+		p[i].sel.local.lo.b[15] = (uint8_t)(i + 1);
+	}
+	cr_expect_null(spd_build(p, RTE_DIM(p), why, sizeof(why)));
+	cr_expect(strstr(why, "prefix lengths"), "%s", why);
+	/* few: one by one, whatever they are */
+	struct spd *spd = spd_build(p, SPD_LINEAR_MAX, why, sizeof(why));
+	cr_assert(spd);
+	cr_expect_null(spd->six);
+	spd_free(spd);
+}
+
+Test(spd, a_hub_is_told_from_a_star)
+{
+	struct spd_policy p[] = {
+		env_policy(0, POLICY_PROTECT, "2001:db8:1::/48", "2001:db8:2::/48"),
+		env_policy(1, POLICY_PROTECT, "2001:db8:1::/48", "2001:db8:3::/48"),
+		env_policy(2, POLICY_PROTECT, "2001:db8:2::/48", "2001:db8:3::/48"),
+		env_policy(3, POLICY_PROTECT, "2001:db8:3::/48", "2001:db8:2::/48"),
+	};
+
+	env_policies(lc, p, 2);
+	cr_expect_not(lc->spd->hub);
+	env_policies(lc, p, 3);
+	cr_expect_not(lc->spd->hub, "sides overlap, but nothing comes out of one that goes into another");
+	env_policies(lc, p, 4);
+	cr_expect(lc->spd->hub);
 }
 
 Test(spd, ten_thousand_policies)
