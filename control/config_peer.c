@@ -236,6 +236,10 @@ static void check_addresses(struct check *c, struct where w, const struct raw_pe
 	if (check_addr(c, where_key(w, "remote"), raw->remote, &peer->remote) &&
 	    is_ours(&c->cfg->dp, &peer->remote))
 		check_error(c, where_key(w, "remote"), "%s is an address of our own", raw->remote);
+	if (peer->local.family != IP_NONE && peer->remote.family != IP_NONE &&
+	    peer->local.family != peer->remote.family)
+		check_error(c, where_key(w, "remote"),
+			    "%s and local are an IPv4 and an IPv6 address", raw->remote);
 	peer->initiate = true;
 }
 

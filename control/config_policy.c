@@ -72,6 +72,47 @@ struct spd_policy *check_add_policy(struct check *c, struct where w, const char 
 	return &cfg->policies[n];
 }
 
+#define PROTO_ICMP   1
+#define PROTO_ICMPV6 58
+
+/* One of the address families of a policy; suffix tells its name from the other's. False: stop. */
+static bool family_add(struct check *c, struct where w, unsigned index, enum policy_action action,
+		       struct selector sel, enum ip_family family, const char *suffix)
+{
+	struct ip_range any;
+	char name[24];
+
+	ip_range_parse(family == IP_V6 ? "::/0" : "0.0.0.0/0", &any);
+	if (sel.local.lo.family == IP_NONE)
+		sel.local = any;
+	if (sel.remote.lo.family == IP_NONE)
+		sel.remote = any;
+	snprintf(name, sizeof(name), "#%u%s", index, suffix);
+	return check_add_policy(c, w, name, action, &sel);
+}
+
+/* 'any' takes the family of the other side; two of them mean both families, as far as the protocol
+ * belongs to both. */
+static bool policy_add(struct check *c, struct where w, unsigned index, enum policy_action action,
+		       const struct selector *sel)
+{
+	uint8_t family = sel->local.lo.family ? sel->local.lo.family : sel->remote.lo.family;
+
+	if (family)
+		return family_add(c, w, index, action, *sel, (enum ip_family)family, "");
+	if (sel->proto != PROTO_ICMPV6 && !family_add(c, w, index, action, *sel, IP_V4, ""))
+		return false;
+	return sel->proto == PROTO_ICMP ||
+	       family_add(c, w, index, action, *sel, IP_V6, "-ipv6");
+}
+
+/* family IP_NONE: any */
+static void check_side(struct check *c, struct where w, const char *text, struct ip_range *out)
+{
+	if (text && strcmp(text, "any") != 0)
+		check_range(c, w, text, out);
+}
+
 void check_policies(struct check *c)
 {
 	static const char *const actions[] = { "discard", "bypass" };
@@ -82,12 +123,14 @@ void check_policies(struct check *c)
 		struct selector sel = { 0 };
 		unsigned action = POLICY_DISCARD;
 		uint64_t local_port = 0, remote_port = 0;
-		char name[16];
 
 		check_word(c, where_key(w, "action"), raw->action, actions, 2, &action);
-		check_range(c, where_key(w, "local"), raw->local ? raw->local : "any", &sel.local);
-		check_range(c, where_key(w, "remote"), raw->remote ? raw->remote : "any",
-			    &sel.remote);
+		check_side(c, where_key(w, "local"), raw->local, &sel.local);
+		check_side(c, where_key(w, "remote"), raw->remote, &sel.remote);
+		if (sel.local.lo.family && sel.remote.lo.family &&
+		    sel.local.lo.family != sel.remote.lo.family)
+			check_error(c, where_key(w, "remote"),
+				    "local and remote are networks of different families");
 		if (raw->protocol && value_protocol(raw->protocol, &sel.proto) != 0)
 			check_error(c, where_key(w, "protocol"), "'%s' is not an IP protocol",
 				    raw->protocol);
@@ -101,8 +144,7 @@ void check_policies(struct check *c)
 				    "ports need 'protocol: tcp', 'udp' or 'sctp'");
 		sel.local_port = (uint16_t)local_port;
 		sel.remote_port = (uint16_t)remote_port;
-		snprintf(name, sizeof(name), "#%u", i);
-		if (!check_add_policy(c, w, name, (enum policy_action)action, &sel))
+		if (!policy_add(c, w, i, (enum policy_action)action, &sel))
 			return;
 	}
 }

@@ -75,9 +75,10 @@ const struct config_option config_options[] = {
 	  "arguments.",
 	  "device: net_af_packet0,iface=eth1" },
 	{ "ports[].addresses", "list of addresses with mask", NULL, NULL,
-	  "The gateway's own addresses on this port. It answers ARP and ping for them, and reaches "
+	  "The gateway's own addresses on this port, of either family. It answers ARP, Neighbour "
+	  "Discovery and ping for them, adds a link-local address where there is IPv6, and reaches "
 	  "their networks directly.",
-	  "addresses: [198.51.100.1/24]" },
+	  "addresses: [198.51.100.1/24, \"2001:db8:1::1/64\"]" },
 	{ "ports[].mtu", "number", "1500", NULL,
 	  "Largest IP packet, from 576 to 9600 bytes. Longer ones are cut before they are "
 	  "encrypted, "
@@ -140,7 +141,7 @@ const struct config_option config_options[] = {
 	{ "policies[].remote", "network, range or address", "any", NULL, "The other side.",
 	  "remote: 198.51.100.0/24" },
 	{ "policies[].protocol", "protocol", "any", NULL,
-	  "icmp, igmp, tcp, udp, gre, ospf, sctp, or a number from 0 to 255.", "protocol: icmp" },
+	  "icmp, icmpv6, igmp, tcp, udp, gre, ospf, sctp, or a number from 0 to 255.", "protocol: icmp" },
 	{ "policies[].local-port", "number", "0", NULL,
 	  "The port on our side, for tcp, udp and sctp; 0 is any.",
 	  "protocol: tcp\nlocal-port: 22" },
@@ -250,7 +251,7 @@ const struct config_option config_options[] = {
 	{ "peers[].children[].remote", "list of networks, ranges or addresses", NULL, NULL,
 	  "The networks on the peer's side.", "remote: [10.2.0.0/24, 10.3.0.0/24]" },
 	{ "peers[].children[].protocol", "protocol", "any", NULL,
-	  "Only this protocol: icmp, igmp, tcp, udp, gre, ospf, sctp, or a number.",
+	  "Only this protocol: icmp, icmpv6, igmp, tcp, udp, gre, ospf, sctp, or a number.",
 	  "protocol: tcp" },
 	{ "peers[].children[].local-port", "number", "0", NULL,
 	  "Only this port on our side, for tcp, udp and sctp; 0 is any.",

@@ -155,6 +155,35 @@ static void check_device(struct check *c, struct where w, const char *text,
 			    text);
 }
 
+/* RFC 4291 section 2.4: what is no host's unicast address. */
+static bool is_unicast6(const struct ip_addr *a)
+{
+	static const uint8_t zero[15], mapped[12] = { [10] = 0xff, 0xff };
+
+	return a->b[0] != 0xff && !(memcmp(a->b, zero, 15) == 0 && a->b[15] <= 1) &&
+	       memcmp(a->b, mapped, 12) != 0;
+}
+
+static bool is_link_local(const struct ip_addr *a)
+{
+	return a->family == IP_V6 && a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
+static void check_interface6(struct check *c, struct where w, const char *text,
+			     const struct ip_prefix *p, struct dp_port_cfg *port)
+{
+	char a[ADDR_STR_LEN];
+
+	if (is_link_local(&p->addr))
+		check_error(c, w, "'%s': a port with IPv6 makes its link-local address from its MAC",
+			    text);
+	else if (!is_unicast6(&p->addr))
+		check_error(c, w, "%s cannot be an interface's address",
+			    ip_addr_str(&p->addr, a, sizeof(a)));
+	else
+		port->addrs[port->n_addrs++] = *p;
+}
+
 /* What an interface's address may not be. */
 static void check_interface(struct check *c, struct where w, const char *text,
 			    struct dp_port_cfg *port)
@@ -167,8 +196,8 @@ static void check_interface(struct check *c, struct where w, const char *text,
 			    text);
 		return;
 	}
-	if (p.addr.family != IP_V4) {
-		check_error(c, w, "'%s': the packet path does not carry IPv6 yet", text);
+	if (p.addr.family == IP_V6) {
+		check_interface6(c, w, text, &p, port);
 		return;
 	}
 	struct ip_range r = ip_range_from_prefix(&p);
@@ -213,6 +242,14 @@ static void check_overlap(struct check *c, unsigned i)
 	}
 }
 
+static bool speaks_six(const struct dp_port_cfg *port)
+{
+	for (unsigned i = 0; i < port->n_addrs; i++)
+		if (port->addrs[i].addr.family == IP_V6)
+			return true;
+	return false;
+}
+
 void check_ports(struct check *c)
 {
 	static const char *const source_words[] = { "strict", "loose", "off" };
@@ -246,6 +283,8 @@ void check_ports(struct check *c)
 		for (unsigned k = 0; k < raw->addresses_count && k < DP_MAX_PORT_ADDR; k++)
 			check_interface(c, where_item(w, "addresses", k), raw->addresses[k], port);
 		check_overlap(c, i);
+		if (port->mtu < 1280 && speaks_six(port))
+			check_error(c, where_key(w, "mtu"), "IPv6 needs an mtu of at least 1280");
 	}
 	dp->n_ports = n;
 	check_unique(c, "ports", names, n);
@@ -292,6 +331,15 @@ static void check_route(struct check *c, unsigned i, struct dp_route_cfg *route)
 		route->port = (unsigned)named;
 	if (!raw->via || !check_addr(c, where_key(w, "via"), raw->via, &route->via))
 		return;
+	if (is_link_local(&route->via)) {
+		if (named < 0 && !raw->port)
+			check_error(c, where_key(w, "via"),
+				    "%s is on every link: say on which with 'port'", raw->via);
+		else if (named >= 0 && !speaks_six(&dp->ports[named]))
+			check_error(c, where_key(w, "via"), "port '%s' has no IPv6 address",
+				    raw->port);
+		return;
+	}
 	port = port_of(dp, &route->via);
 	if (port < 0 || (named >= 0 && named != port))
 		check_error(c, where_key(w, "via"), "%s is not in a network of %s%s%s", raw->via,

@@ -123,7 +123,7 @@ int value_protocol(const char *text, uint8_t *out)
 		uint8_t number;
 	} known[] = {
 		{ "any", 0 },  { "icmp", 1 }, { "igmp", 2 }, { "tcp", 6 },
-		{ "udp", 17 }, { "gre", 47 }, { "ospf", 89 }, { "sctp", 132 },
+		{ "udp", 17 }, { "gre", 47 }, { "ospf", 89 }, { "sctp", 132 }, { "icmpv6", 58 },
 	};
 	uint64_t v;
 

@@ -183,6 +183,56 @@ Test(config, good_file)
 	config_free(cfg);
 }
 
+Test(config, ipv6)
+{
+	static const char text[] =
+		"system:\n  worker-cores: [1]\n  hugepages: no\n"
+		"ports:\n"
+		"  - name: wan\n"
+		"    device: net_af_packet0,iface=w\n"
+		"    addresses: [2001:db8:9::1/64, 192.0.2.1/24]\n"
+		"  - name: lan\n"
+		"    device: net_af_packet1,iface=l\n"
+		"    addresses: [2001:db8:1::fe/64]\n"
+		"routes:\n"
+		"  - to: \"::/0\"\n    via: fe80::2\n    port: wan\n"
+		"  - to: 2001:db8:3::/48\n    via: 2001:db8:9::3\n"
+		"  - to: 10.3.0.0/16\n    via: 2001:db8:9::3\n"
+		"secrets:\n  - name: a\n    file: a.psk\n"
+		"policies:\n"
+		"  - action: bypass\n    protocol: ospf\n"
+		"  - action: bypass\n    protocol: icmpv6\n    local: 2001:db8:1::/64\n"
+		"  - action: bypass\n    protocol: icmp\n"
+		"peers:\n"
+		"  - name: b\n    local: 2001:db8:9::1\n    remote: 2001:db8:9::2\n    secret: a\n"
+		"    proposals: [aes256-sha256-modp2048]\n"
+		"    children:\n"
+		"      - name: net\n"
+		"        local: [2001:db8:1::/64, 10.1.0.0/24]\n"
+		"        remote: [2001:db8:2::/64, 10.2.0.0/24]\n"
+		"        proposals: [aes128gcm16]\n";
+	struct config *cfg = load_good(text, NULL, 0);
+	char buf[SELECTOR_STR_LEN];
+
+	cr_assert_eq(cfg->dp.ports[0].n_addrs, 2);
+	cr_expect_str_eq(ip_prefix_str(&cfg->dp.ports[0].addrs[0], buf, sizeof(buf)),
+			 "2001:db8:9::1/64");
+	cr_assert_eq(cfg->dp.n_routes, 3);
+	for (unsigned i = 0; i < 3; i++)
+		cr_expect_eq(cfg->dp.routes[i].port, 0);
+	cr_expect_eq(cfg->dp.routes[2].via.family, IP_V6);
+	cr_assert_eq(cfg->n_policies, 6);
+	cr_expect_eq(cfg->policies[0].sel.remote.lo.family, IP_V4);
+	cr_expect_eq(cfg->policies[1].sel.remote.lo.family, IP_V6, "any is both");
+	cr_expect_str_eq(selector_str(&cfg->policies[2].sel, buf, sizeof(buf)),
+			 "2001:db8:1::/64 === ::/0 [58/0-0]");
+	cr_expect_eq(cfg->policies[3].sel.remote.lo.family, IP_V4, "ICMP is IPv4's alone");
+	cr_expect_str_eq(selector_str(&cfg->policies[4].sel, buf, sizeof(buf)),
+			 "2001:db8:1::/64 === 2001:db8:2::/64");
+	cr_expect_eq(cfg->peers[0].n_children, 2);
+	config_free(cfg);
+}
+
 /* A child that stays keeps its policy's id when others come and go; a new one gets a fresh id. */
 Test(config, policy_ids_stay_over_reloads)
 {
