@@ -174,7 +174,8 @@ shrike_site() {
 }
 
 # shrike_system NAME WAN_ADDRESS LAN_ADDRESS: the part of a configuration that all our gateways share.
-# qdisc_bypass=0: otherwise tcpdump on the same interface would not see what it sends.
+# The lan's MTU is the hosts': a veth drops what its other end does not take, and the kernel then tries the same frame of
+# AF_PACKET's ring again for ever. qdisc_bypass=0: otherwise tcpdump on the same interface would not see what it sends.
 shrike_system() {
 	cat <<C
 system:
@@ -195,6 +196,7 @@ ports:
   - name: lan
     device: net_af_packet1,iface=lan,qdisc_bypass=0
     addresses: [$3/24]
+    mtu: ${HOST_MTU:-1400}
 C
 }
 

@@ -84,11 +84,7 @@ C
 		while read -r name k esp options; do
 			printf '      %s {\n        local_ts = 10.%s.%s.0/24\n        remote_ts = 10.%s.%s.0/24\n' \
 				"$name" "$site" "$k" "$other" "$k"
-			case $esp in
-			ah-*) printf '        ah_proposals = %s\n' "${esp#ah-}" ;;
-			*) printf '        esp_proposals = %s\n' "$esp" ;;
-			esac
-			printf '        mode = tunnel\n'
+			printf '        esp_proposals = %s\n        mode = tunnel\n' "$esp"
 			for o in $options; do printf '        %s = %s\n' "${o%%=*}" "${o#*=}"; done
 			printf '      }\n'
 		done
