@@ -291,7 +291,7 @@ Test(lifetime, of_phase_1_in_kilobytes_is_a_hard_limit)
 
 	sa->peer->cfg.initiate = node_sa(s, 0)->peer->cfg.initiate = false;
 	for (unsigned i = 0; i < 100 && node_sa(s, 1); i++) {
-		info_notify(sa, PROTO_ISAKMP, 30000, NULL, 0, NULL, 0);
+		info_notify(sa, PROTO_ISAKMP, 30000, "", 0, NULL, 0);
 		sim_run(s, SEC / 10);
 	}
 	cr_expect_null(node_sa(s, 1));
