@@ -17,7 +17,8 @@ static enum drop_reason walk(uint8_t next, const uint8_t *ext, unsigned n, unsig
 	memset(ip, 0, IP6_LEN);
 	ip[0] = 0x60;
 	ip[IP6_NEXT] = next;
-	memcpy(ip + IP6_LEN, ext, RTE_MIN(n, len - IP6_LEN));
+	if (ext)
+		memcpy(ip + IP6_LEN, ext, RTE_MIN(n, len - IP6_LEN));
 	r = ip6_chain_read(ip, len, chain);
 	free(ip);
 	return r;

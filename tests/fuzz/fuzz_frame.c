@@ -1,8 +1,8 @@
 /* Frames from the wire through the stages that need no SA, and what goes up through the control side.
  *
  * Input: one byte (bit 0: port of arrival, bit 1: the frame comes in two segments, bit 2: as if it
- * came out of an SA, bit 3: time passes, bit 4: leave the IPv4 checksum as it is, which otherwise is
- * repaired, so that mutations get further), then the frame. Its bytes lie in heap blocks of exactly
+ * came out of an SA, bit 3: time passes, bit 4: leave the checksum as it is (IPv4, ICMPv6, UDP over IPv6), which
+ * otherwise is repaired, so that mutations get further), then the frame. Its bytes lie in heap blocks of exactly
  * their size, so that AddressSanitizer sees a read past a segment.
  *
  * Packets wait for neighbours from one input to the next: libFuzzer needs -detect_leaks=0. */
@@ -50,6 +50,13 @@ static void setup(void)
 		p[i].sel.remote = (struct ip_range){ ip_addr_v4(0x0a000000 + (i << 16)),
 						     ip_addr_v4(0x0a00ffff + (i << 16)) };
 	}
+	/* and some of IPv6, in tables as well */
+	for (unsigned i = 10; i < 16; i++) {
+		p[i] = env_policy(i, i % 3, "2001:db8:1::/64", "2001:db8:2::/48");
+		p[i].sel.remote.lo.b[6] = p[i].sel.remote.hi.b[6] = (uint8_t)(i - 10);
+	}
+	p[12].sel.proto = PROTO_UDP;
+	p[12].sel.remote_port = 53;
 	p[5].sel.proto = PROTO_UDP;
 	p[5].sel.remote_port = 53;
 	env_policies(lc, p, 20);
@@ -87,10 +94,32 @@ static struct rte_mbuf *segment(const uint8_t *data, size_t len)
 	return pkt;
 }
 
+static void checksum_repair6(struct rte_mbuf *pkt)
+{
+	uint8_t *ip = rte_pktmbuf_mtod_offset(pkt, uint8_t *, ETH_LEN), *l4;
+	uint32_t len = rte_pktmbuf_data_len(pkt) - ETH_LEN, at;
+	struct ip6_chain chain;
+	uint16_t sum = 0;
+
+	if (len < IP6_LEN || ip6_total(ip) > len ||
+	    ip6_chain_read(ip, ip6_total(ip), &chain) != DROP_COUNT || chain.frag)
+		return;
+	at = chain.proto == PROTO_ICMP6 ? ICMP_SUM : UDP_SUM;
+	l4 = ip + chain.l4_off;
+	len = ip6_total(ip) - chain.l4_off;
+	if ((chain.proto != PROTO_ICMP6 && chain.proto != PROTO_UDP) || len < at + 2)
+		return;
+	memcpy(l4 + at, &sum, 2);
+	sum = (uint16_t)~ip6_l4_sum(ip, chain.proto, l4, len);
+	memcpy(l4 + at, &sum, 2);
+}
+
 static void checksum_repair(struct rte_mbuf *pkt)
 {
 	uint8_t *ip = rte_pktmbuf_mtod_offset(pkt, uint8_t *, ETH_LEN);
 
+	if (rte_pktmbuf_data_len(pkt) >= ETH_LEN && load_be16(ip - 2) == ETHERTYPE_IP6)
+		checksum_repair6(pkt);
 	if (rte_pktmbuf_data_len(pkt) >= ETH_LEN + IP4_LEN && ip4_header_len(ip) >= IP4_LEN &&
 	    rte_pktmbuf_data_len(pkt) >= ETH_LEN + ip4_header_len(ip) &&
 	    load_be16(ip - 2) == ETHERTYPE_IP4)
