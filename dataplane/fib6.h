@@ -4,8 +4,7 @@
  * leads to longer prefixes, a miss to shorter ones. So that a longer prefix is found at all, it
  * leaves markers at the lengths where the search for it turns to the longer side; a marker carries
  * the best match of its own bits, so that a search that it led astray needs no way back. Up to
- * seven lengths cost at most three probes, all 128 cost eight (tests/dataplane/fib_cost.c
- * compares). */
+ * seven lengths cost at most three probes, all 128 cost eight. */
 #ifndef SHRIKE_DATAPLANE_FIB6_H
 #define SHRIKE_DATAPLANE_FIB6_H
 
