@@ -82,8 +82,7 @@ static void gcm_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p)
 		sa->crypto += SA_GMAC_128 - SA_GCM_128;
 }
 
-/* RFC 2104: the hash state after one block of key XOR pad. */
-static void hmac_half(IMB_MGR *mb, enum integ_alg integ, const uint8_t *key, size_t key_len,
+void crypto_hmac_half(IMB_MGR *mb, IMB_HASH_ALG alg, const uint8_t *key, size_t key_len,
 		      uint8_t pad, uint8_t *state)
 {
 	uint8_t block[128];
@@ -91,7 +90,7 @@ static void hmac_half(IMB_MGR *mb, enum integ_alg integ, const uint8_t *key, siz
 	memset(block, pad, sizeof(block));
 	for (size_t i = 0; i < key_len; i++)
 		block[i] ^= key[i];
-	switch (hash_map[integ].alg) {
+	switch (alg) {
 	case IMB_AUTH_MD5:
 		IMB_MD5_ONE_BLOCK(mb, block, state);
 		break;
@@ -182,10 +181,9 @@ static void chain_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p)
 		salt_init(sa, p);
 	cipher_init(mb, c, p);
 	cipher_place(sa, job, p);
-	hmac_half(mb, p->integ, p->auth, auth_len, 0x36, c->hmac_ipad);
-	hmac_half(mb, p->integ, p->auth, auth_len, 0x5c, c->hmac_opad);
-
 	job->hash_alg = hash_map[p->integ].alg;
+	crypto_hmac_half(mb, job->hash_alg, p->auth, auth_len, 0x36, c->hmac_ipad);
+	crypto_hmac_half(mb, job->hash_alg, p->auth, auth_len, 0x5c, c->hmac_opad);
 	job->auth_tag_output_len_in_bytes = hash_map[p->integ].tag_len;
 	job->u.HMAC._hashed_auth_key_xor_ipad = c->hmac_ipad;
 	job->u.HMAC._hashed_auth_key_xor_opad = c->hmac_opad;
@@ -272,8 +270,8 @@ void crypto_chain_run(IMB_MGR *mb, struct crypto_op *ops, uint16_t n)
 		jobs_run(mb, batch, n_batch);
 	if (likely(n_batch == n))
 		return;
-	/* IPsec-MB up to 2.0 mixes up the buffers of several 3DES jobs on AVX512 (its issue 169); DES runs
-	 * in the same kernels */
+	/* IPsec-MB up to 2.0 mixes up the buffers of several 3DES jobs on AVX512 (its issue 169);
+	 * DES runs in the same kernels */
 	for (uint16_t i = 0; i < n; i++) {
 		alone = &ops[i];
 		if (alone->sa->crypto == SA_CHAIN_ALONE)

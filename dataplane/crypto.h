@@ -1,7 +1,7 @@
 /* Cryptography of the packet path: IPsec-MB behind a few functions.
  *
- * GCM is one direct call a packet. A cipher with an HMAC runs as chained jobs, all packets of a burst
- * at once, so that the library fills its SIMD lanes across packets and SAs. */
+ * GCM is one direct call a packet. A cipher with an HMAC runs as chained jobs, all packets of a
+ * burst at once, so that the library fills its SIMD lanes across packets and SAs. */
 #ifndef SHRIKE_DATAPLANE_CRYPTO_H
 #define SHRIKE_DATAPLANE_CRYPTO_H
 
@@ -16,6 +16,11 @@
 #define CRYPTO_BURST   64 /* operations in one crypto_chain_run() */
 #define CRYPTO_TAG_MAX 64
 
+/* RFC 2104: the hash state after one block of key XOR pad (0x36 inner, 0x5c outer), at most 64
+ * bytes. */
+void crypto_hmac_half(IMB_MGR *mb, IMB_HASH_ALG alg, const uint8_t *key, size_t key_len,
+		      uint8_t pad, uint8_t *state);
+
 /* Expands the keys of p into sa (whose constants are filled in already). 0, -ENOTSUP. */
 int crypto_sa_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p);
 
@@ -25,12 +30,12 @@ bool crypto_supported(const struct sa_params *p);
 /* One operation of a chained transform, in place. */
 struct crypto_op {
 	const struct sa *sa;
-	uint8_t *esp;	  /* the ESP header (AH: the IP header): hashing starts here */
+	uint8_t *esp;     /* the ESP header (AH: the IP header): hashing starts here */
 	uint32_t esp_len; /* bytes from there to the end of the ciphertext */
-	uint32_t more;	  /* bytes behind them that are hashed too: the high half of an ESN */
-	uint8_t *tag;	  /* CRYPTO_TAG_MAX bytes: the computed ICV, untruncated at most */
-	uint8_t iv[12];	  /* CTR: salt | IV, RFC 3686 section 4 */
-	bool ok;	  /* out: false when the library refused the job */
+	uint32_t more;    /* bytes behind them that are hashed too: the high half of an ESN */
+	uint8_t *tag;     /* CRYPTO_TAG_MAX bytes: the computed ICV, untruncated at most */
+	uint8_t iv[12];   /* CTR: salt | IV, RFC 3686 section 4 */
+	bool ok;          /* out: false when the library refused the job */
 };
 
 /* Encrypts then hashes (OUT), or hashes and decrypts (IN), n <= CRYPTO_BURST operations. Outbound
@@ -100,7 +105,8 @@ static inline void crypto_gmac(IMB_MGR *mb, const struct sa *sa, uint8_t *data, 
 	}
 }
 
-/* Fetches the keys that a small packet needs. sa may be NULL: addresses are fetched, nothing is read. */
+/* Fetches the keys that a small packet needs. sa may be NULL: addresses are fetched, nothing is
+ * read. */
 static inline void crypto_prefetch(const struct sa *sa)
 {
 	uintptr_t keys = (uintptr_t)sa + offsetof(struct sa, gcm);

@@ -85,6 +85,16 @@ static void wrong_gcm(const struct gcm_key_data *key, struct gcm_context_data *c
 		tag[15] ^= 1;
 }
 
+/* Wrong only where all is additional data. */
+static void wrong_gmac(const struct gcm_key_data *key, struct gcm_context_data *ctx, uint8_t *out,
+		       const uint8_t *in, uint64_t len, const uint8_t *iv, const uint8_t *aad,
+		       uint64_t aad_len, uint8_t *tag, uint64_t tag_len)
+{
+	true_gcm(key, ctx, out, in, len, iv, aad, aad_len, tag, tag_len);
+	if (aad_len > 1000)
+		tag[0] ^= 1;
+}
+
 Test(cpu, a_difference_is_found)
 {
 	IMB_MGR *one = cpu_mgr_new(), *two = cpu_mgr_new();
@@ -95,6 +105,10 @@ Test(cpu, a_difference_is_found)
 	two->gcm256_enc = wrong_gcm;
 	cr_expect_not(cpu_same_results(one, two, why, sizeof(why)));
 	cr_expect(strstr(why, "AES-256-GCM"), "%s", why);
+	two->gcm256_enc = true_gcm;
+
+	two->gcm256_enc = wrong_gmac;
+	cr_expect_not(cpu_same_results(one, two, why, sizeof(why)));
 	two->gcm256_enc = true_gcm;
 
 	two->keyexp_192 = two->keyexp_256;
