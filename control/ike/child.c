@@ -105,6 +105,13 @@ bool child_has_work(struct child *child)
 	return child_due(child) || (child_wants(child) && child_any_missing(child));
 }
 
+bool child_can_wait(struct child *child)
+{
+	const struct pair *due = child_due(child);
+
+	return due && !due->runs_out && !(child_wants(child) && child_any_missing(child));
+}
+
 uint64_t child_not_before(struct child *child)
 {
 	const struct pair *due = child_due(child);

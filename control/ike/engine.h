@@ -409,6 +409,8 @@ unsigned child_pick_index(struct child *child);
 /* Starts what is missing or due under sa, at most budget Quick Modes; returns how many. */
 unsigned child_negotiate(struct child *child, struct isakmp_sa *sa, unsigned budget);
 bool child_has_work(struct child *child);
+/* All of its pairs stand, and none is about to run out of its volume. */
+bool child_can_wait(struct child *child);
 /* When it may be worked at: after a failure, or a collision of rekeys, not at once. */
 uint64_t child_not_before(struct child *child);
 void child_established(struct child *child);

@@ -147,16 +147,21 @@ static unsigned quick_budget(struct isakmp_sa *sa)
 	return open < max ? max - open : 0;
 }
 
-/* The SA that a Quick Mode of ours may go under now, NULL: a new one is needed. With one Quick Mode each,
- * a Main Mode SA belongs to who made it, or both would use it at once; a side that cannot make one waits
- * whether the other does anything with it (*wait, when it has to). */
+/* The SA that a Quick Mode of ours may go under now, NULL: a new one is needed. Where their number is
+ * limited, a side that cannot make an SA waits whether the other, who just made one, does anything with it
+ * (*wait, when it has to): what is due was so for both of them all the time that there was none, and both
+ * would renew it at once, each time. With one Quick Mode each, a Main Mode SA belongs to who made it. */
 static struct isakmp_sa *peer_quick_sa(struct peer *p, uint64_t *wait)
 {
 	struct isakmp_sa *sa, *best = NULL;
 
 	if (p->cfg.quick_limit != 1) {
 		sa = peer_sa(p);
-		return sa && sa_quick_left(sa) > 0 ? sa : NULL;
+		if (sa && sa_quick_left(sa) == 0)
+			sa = NULL;
+		if (sa && p->cfg.quick_limit > 1 && !sa->initiator && !peer_may_initiate(p))
+			*wait = sa->established_us + YIELD_US;
+		return sa;
 	}
 	TAILQ_FOREACH(sa, &p->sas, link) {
 		if (sa->dead || sa->stale || sa_quick_left(sa) == 0 ||
@@ -190,7 +195,7 @@ void peer_maintain(void *arg)
 		if (!child_has_work(c))
 			continue;
 		uint64_t at = child_not_before(c);
-		if (at < wait)
+		if (at < wait && (p->cfg.quick_limit == 1 || child_can_wait(c)))
 			at = wait;
 		if (now < at) {
 			next = at < next ? at : next;

@@ -105,6 +105,35 @@ Test(policy, a_limit_of_a_responder_that_may_not_call)
 	two_nodes_end(s);
 }
 
+/* What is due waits, at both ends, for the Main Mode that only one of them can make: then only that one
+ * renews it. */
+Test(policy, both_do_not_renew_at_once_under_a_new_main_mode)
+{
+	struct sim *s = two_nodes();
+	struct ike_totals t;
+
+	for (unsigned i = 0; i < 2; i++)
+		sim_peer_cfg(s, i, 1 - i)->quick_limit = 2;
+	sim_peer_cfg(s, 0, 1)->initiate = false;
+	sim_start(s);
+	for (unsigned n = 0; n < 10; n++) {
+		sim_run(s, 60 * SEC);
+		ike_rekey(sim_engine(s, 0), "node1/net0"); /* the second, and last, of this SA */
+		sim_run(s, 60 * SEC);
+		ike_rekey(sim_engine(s, 0), "node1/net0");
+		sim_run(s, SEC);
+		ike_rekey(sim_engine(s, 1), "node0/net0");
+	}
+	sim_run(s, 60 * SEC);
+	for (unsigned i = 0; i < 2; i++) {
+		ike_totals(sim_engine(s, i), &t);
+		cr_expect_eq(t.rekeys_phase2, 20);
+		cr_expect_eq(t.phase2.count, t.rekeys_phase2 + 1, "node %u made %u pairs in vain", i,
+			     (unsigned)(t.phase2.count - t.rekeys_phase2 - 1));
+	}
+	two_nodes_end(s);
+}
+
 /* Whichever of limit and lifetime is first: time ends it before the number does. */
 Test(policy, the_lifetime_ends_what_the_limit_has_not)
 {
