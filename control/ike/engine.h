@@ -416,7 +416,7 @@ uint64_t child_not_before(struct child *child);
 void child_established(struct child *child);
 void child_delete_pairs(struct child *child, const char *why);
 
-/* ------------------------------------------------------------------------ pair.c ------------ */
+/* ------------------------------------------------------------------------ pair.c, pair_replace.c */
 struct pair *pair_new(struct child *child, unsigned idx, bool initiator, struct exchange *x);
 struct pair *pair_find(struct ike *ike, uint32_t spi);
 uint8_t pair_proto(const struct pair *pair); /* enum protocol_id */
