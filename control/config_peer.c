@@ -325,6 +325,23 @@ static void check_auth(struct check *c, struct where w, const struct raw_peer *r
 		check_secret(c, w, raw, peer);
 }
 
+static void check_fragmentation(struct check *c, struct where w, const struct raw_peer *raw,
+				struct ike_peer_cfg *peer)
+{
+	static const char *const words[] = { "yes", "no", "force" };
+	uint64_t size = IKE_FRAGMENT_SIZE;
+	unsigned mode = FRAGMENTATION_YES;
+
+	check_word(c, where_key(w, "fragmentation"), raw->fragmentation, words, 3, &mode);
+	peer->fragmentation = (enum fragmentation)mode;
+	check_number(c, where_key(w, "fragment-size"), raw->fragment_size, IKE_FRAGMENT_MIN,
+		     IKE_FRAGMENT_MAX, &size);
+	peer->fragment_size = (uint32_t)size;
+	if (raw->fragment_size && mode == FRAGMENTATION_NO)
+		check_error(c, where_key(w, "fragment-size"),
+			    "with 'fragmentation: no' there are no fragments to have a size");
+}
+
 static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 {
 	static const char *const encap[] = { "auto", "force" };
@@ -349,6 +366,7 @@ static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 	check_dpd(c, w, raw, peer);
 	check_word(c, where_key(w, "encapsulation"), raw->encapsulation, encap, 2, &force);
 	peer->force_encap = force == 1;
+	check_fragmentation(c, w, raw, peer);
 	check_number(c, where_key(w, "retries"), raw->retries, 1, 20, &retries);
 	peer->retries = (uint32_t)retries;
 	check_duration(c, where_key(w, "retry-interval"), raw->retry_interval, 100, 60000,

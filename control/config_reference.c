@@ -225,6 +225,16 @@ const struct config_option config_options[] = {
 	{ "peers[].encapsulation", "auto or force", "auto", NULL,
 	  "auto: ESP goes in UDP when there is a NAT between the gateways. force: always.",
 	  "encapsulation: force" },
+	{ "peers[].fragmentation", "yes, no or force", "yes", NULL,
+	  "Cutting of long negotiation messages (certificates) into packets that need no "
+	  "fragmentation by IP, which firewalls and NATs on the way often lose. yes: offered, and "
+	  "done when the peer says that it takes them. force: also before the peer has said so, "
+	  "and when it never does. no: neither sent nor accepted.",
+	  "fragmentation: force" },
+	{ "peers[].fragment-size", "number", "1280", NULL,
+	  "The longest packet of a negotiation in bytes, with IP and UDP headers, from 256 to 9000; "
+	  "what is longer is cut.",
+	  "fragment-size: 576" },
 	{ "peers[].sha256-96", "yes or no", "no", NULL,
 	  "yes: the peer cuts HMAC-SHA-256 at 96 bits, as was usual before RFC 4868 (old Linux "
 	  "kernels and Android); the negotiation cannot tell. Turns sha256 of all children into "

@@ -116,6 +116,8 @@ static const cyaml_schema_field_t peer_fields[] = {
 	TEXT("rekey-margin", struct raw_peer, rekey_margin),
 	TEXT("dpd", struct raw_peer, dpd),
 	TEXT("encapsulation", struct raw_peer, encapsulation),
+	TEXT("fragmentation", struct raw_peer, fragmentation),
+	TEXT("fragment-size", struct raw_peer, fragment_size),
 	TEXT("sha256-96", struct raw_peer, sha256_96),
 	TEXT("retries", struct raw_peer, retries),
 	TEXT("retry-interval", struct raw_peer, retry_interval),

@@ -46,6 +46,7 @@ struct raw_peer {
 	char **proposals;
 	unsigned proposals_count;
 	char *idle_timeout, *quick_mode_limit, *master_pfs, *dpd_mode;
+	char *fragmentation, *fragment_size;
 	char *lifetime, *lifetime_bytes, *rekey_margin, *dpd, *encapsulation, *sha256_96, *retries, *retry_interval;
 	struct raw_child *children;
 	unsigned children_count;

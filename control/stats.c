@@ -136,6 +136,11 @@ json_t *stats_totals(const struct stats_source *s)
 		      COUNT(t.messages_out), "retransmits", COUNT(t.retransmits), "duplicates",
 		      COUNT(t.duplicates), "messages_dropped", COUNT(t.dropped), "half_open",
 		      COUNT(t.half_open), "half_open_refused", COUNT(t.half_open_refused));
+	json_object_set_new(o, "fragments",
+			    json_pack("{s:I, s:I, s:I, s:I, s:I}", "in", COUNT(t.fragments_in),
+				      "out", COUNT(t.fragments_out), "reassembled",
+				      COUNT(t.reassembled), "dropped", COUNT(t.fragments_dropped),
+				      "sets_dropped", COUNT(t.fragment_sets_dropped)));
 	totals_traffic(s->dp, o);
 	return o;
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "diagnose.h"
+#include "fragment.h"
 #include "secret.h"
 
 uint64_t ike_now(struct ike *ike)
@@ -47,6 +48,7 @@ struct ike *ike_new(const struct ike_ops *ops, const struct ike_limits *limits)
 		ike->limits.half_open_s = 30;
 	TAILQ_INIT(&ike->peers);
 	index_init(ike);
+	fragment_init(ike);
 	ike->bucket_seed = ike_random32(ike);
 	return ike;
 }
@@ -209,27 +211,23 @@ static void input_known(struct isakmp_sa *sa, struct inmsg *m)
 	}
 }
 
-void ike_input(struct ike *ike, const struct ike_path *path, const uint8_t *msg, size_t len)
+static bool cookie_is_zero(const uint8_t *cookie)
 {
 	static const uint8_t zero[ISAKMP_COOKIE_LEN];
-	struct inmsg *m = &ike->in;
+
+	return memcmp(cookie, zero, sizeof(zero)) == 0;
+}
+
+/* One message, whole. */
+static void input_message(struct ike *ike, struct inmsg *m, bool other)
+{
 	struct isakmp_sa *sa;
 
-	int rc = isakmp_hdr_parse(msg, len, &m->hdr);
-	bool other = rc == -EPROTONOSUPPORT;
-
 	ike->totals.messages_in++;
-	if ((rc != 0 && !other) || len > IKE_MAX_MESSAGE ||
-	    memcmp(m->hdr.icookie, zero, sizeof(zero)) == 0) {
-		ike->totals.dropped++;
-		return;
-	}
-	m->path = path;
-	m->raw = (struct view){ msg, m->hdr.length };
 	m->list.n = 0;
 	if (other) {
 		input_foreign(ike, m);
-	} else if (memcmp(m->hdr.rcookie, zero, sizeof(zero)) == 0) {
+	} else if (cookie_is_zero(m->hdr.rcookie)) {
 		input_first(ike, m);
 	} else {
 		sa = sa_find(ike, m->hdr.icookie, m->hdr.rcookie);
@@ -238,6 +236,45 @@ void ike_input(struct ike *ike, const struct ike_path *path, const uint8_t *msg,
 		else
 			ike->totals.dropped++;
 	}
+}
+
+/* A piece of one; the last that was missing brings the whole. */
+static void input_fragment(struct ike *ike, struct inmsg *m)
+{
+	bool first = cookie_is_zero(m->hdr.rcookie);
+	struct isakmp_sa *sa = first ? NULL : sa_find(ike, m->hdr.icookie, m->hdr.rcookie);
+	struct buf whole = { 0 };
+
+	if (!first && !sa) {
+		ike->totals.fragments_in++;
+		ike->totals.fragments_dropped++;
+		return;
+	}
+	if (!fragment_input(ike, sa, m, &whole))
+		return;
+	isakmp_hdr_parse(whole.p, whole.len, &m->hdr);
+	m->raw = (struct view){ whole.p, whole.len };
+	input_message(ike, m, false);
+	buf_free(ike, &whole);
+}
+
+void ike_input(struct ike *ike, const struct ike_path *path, const uint8_t *msg, size_t len)
+{
+	struct inmsg *m = &ike->in;
+	int rc = isakmp_hdr_parse(msg, len, &m->hdr);
+	bool other = rc == -EPROTONOSUPPORT;
+
+	if ((rc != 0 && !other) || len > IKE_MAX_MESSAGE || cookie_is_zero(m->hdr.icookie)) {
+		ike->totals.messages_in++;
+		ike->totals.dropped++;
+		return;
+	}
+	m->path = path;
+	m->raw = (struct view){ msg, m->hdr.length };
+	if (m->hdr.next == PL_FRAGMENT && !other)
+		input_fragment(ike, m);
+	else
+		input_message(ike, m, other);
 	engine_reap(ike);
 }
 

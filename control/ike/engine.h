@@ -122,6 +122,8 @@ struct isakmp_sa {
 	enum natt_version natt;
 	bool nat_local, nat_remote, encap;
 	bool peer_dpd; /* it said so */
+	bool peer_fragments;   /* likewise that it takes fragments */
+	uint16_t fragment_ids; /* of messages of ours, used */
 	bool peer_parallel; /* likewise: it is one of us, takes any number of exchanges at once, numbers
 			     * parallel pairs, and settles collisions of Main Modes by cookies */
 	uint64_t created_us, established_us, expires_us, last_rx_us;
@@ -231,6 +233,7 @@ struct exchange {
 	uint8_t seen[SEEN_MAX][DIGEST_LEN]; /* hashes of the raw messages taken */
 	unsigned n_seen, replies;
 	struct buf tx; /* the last message sent */
+	uint16_t fragment_id; /* of that one, should it be cut */
 	unsigned tries;
 	uint64_t interval_us;
 	struct timer timer;
@@ -269,6 +272,7 @@ struct job {
 
 TAILQ_HEAD(peer_index, peer);
 TAILQ_HEAD(child_index, child);
+struct fragment_set;
 
 struct ike {
 	struct ike_ops ops;
@@ -286,6 +290,9 @@ struct ike {
 	SLIST_HEAD(, exchange) dead_exchanges;
 	SLIST_HEAD(, pair) dead_pairs;
 	struct ike_totals totals;
+	TAILQ_HEAD(, fragment_set) fragment_sets; /* fragment.c */
+	unsigned n_fragment_sets;
+	struct timer fragment_timer;
 	uint64_t job_ids;
 	uint32_t bucket_seed;
 	size_t bytes; /* in objects below this one */

@@ -8,6 +8,7 @@
 
 #include "bytes.h"
 #include "diagnose.h"
+#include "fragment.h"
 #include "secret.h"
 
 static void exchange_timer(void *arg);
@@ -116,7 +117,7 @@ void exchange_repeat(struct exchange *x)
 	ike->totals.messages_out++;
 	if (x->tx.p[19] & ISAKMP_FLAG_ENC)
 		sa_count(x->sa, x->tx.len);
-	ike->ops.send(ike->ops.ctx, &x->sa->path, x->tx.p, x->tx.len);
+	fragment_send(x->sa, &x->tx, x->fragment_id);
 }
 
 static void exchange_arm(struct exchange *x)
@@ -151,6 +152,7 @@ int exchange_send(struct exchange *x, struct msgbuf *m, uint8_t next)
 	rc = buf_set(x->ike, &x->tx, m->buf, m->len);
 	if (rc != 0)
 		return rc;
+	x->fragment_id = ++x->sa->fragment_ids;
 	x->step = next;
 	x->replies = 0;
 	x->busy = false;

@@ -52,6 +52,12 @@ struct ike_child_cfg {
 	uint8_t dscp;		   /* of outer packets, when it is not copied */
 };
 
+enum fragmentation {
+	FRAGMENTATION_YES,   /* long messages to peers that announce that they take fragments */
+	FRAGMENTATION_NO,    /* neither sent nor taken */
+	FRAGMENTATION_FORCE, /* likewise without such an announcement */
+};
+
 struct ike_peer_cfg {
 	char name[IKE_NAME_LEN];
 	struct ip_addr local;	/* one of ours */
@@ -76,6 +82,8 @@ struct ike_peer_cfg {
 	bool dpd_on_demand;	/* probe only when packets go out and none come back */
 	uint32_t dpd_s;		/* idle seconds before a DPD probe, 0 = never ask (always answer) */
 	bool force_encap;	/* UDP encapsulation even without a NAT */
+	enum fragmentation fragmentation; /* of IKE messages; see fragment.h */
+	uint32_t fragment_size; /* bytes of an IP packet that are not too long, 0 = IKE_FRAGMENT_SIZE */
 	bool initiate;		/* allowed to initiate; needs a remote address */
 	struct ike_child_cfg *children; /* owned array */
 	unsigned n_children;
@@ -250,6 +258,9 @@ struct ike_timing { /* of finished negotiations since start */
 struct ike_totals {
 	struct ike_timing phase1, phase2;
 	uint64_t messages_in, messages_out, retransmits, duplicates, dropped;
+	uint64_t fragments_in, fragments_out, reassembled; /* messages put together again */
+	uint64_t fragments_dropped;     /* malformed, or not wanted */
+	uint64_t fragment_sets_dropped; /* never complete, or not of one message */
 	uint64_t half_open, half_open_refused;
 	uint64_t rekeys_phase1, rekeys_phase2;
 };

@@ -46,6 +46,8 @@ enum payload_type {
 
 enum protocol_id { PROTO_ISAKMP = 1, PROTO_AH = 2, PROTO_ESP = 3 };
 
+#define FRAGMENT_LAST 0x01 /* flag in a fragment */
+
 #define DOI_ISAKMP	     0
 #define DOI_IPSEC	     1
 #define SIT_IDENTITY_ONLY    1
@@ -159,5 +161,17 @@ enum notify_type {
 #define IKE_MAX_PAIRS	    64	  /* parallel SA pairs of one child */
 #define IKE_MAX_SPI	    16
 #define IKE_MAX_DELETE_SPIS 256
+#define IKE_MAX_FRAGMENTS   128	  /* of one message */
+#define IKE_FRAGMENT_SIZE   1280  /* bytes of an IP packet with a fragment, unless configured */
+#define IKE_FRAGMENT_MAX    9000  /* the most that can be configured */
+#define IKE_FRAGMENT_MIN    256	  /* what can be configured: 16 KB still are few enough fragments */
+#define IKE_FRAGMENT_US	    30000000ull /* so long the fragments of a message are waited for */
+#define IKE_FRAGMENT_AGAIN_US 300000ull /* what comes once more after that was sent once more */
+#define IKE_FRAGMENT_SETS   256	  /* messages of which some fragments are here, in all: 4 MB */
+#define IKE_FRAGMENT_SETS_SOURCE 32 /* from one address */
+#define IKE_FRAGMENT_SETS_SA 4	  /* under one ISAKMP SA */
+#define IKE_FRAGMENT_FIRST  16	  /* first messages, which have no ISAKMP SA, in all */
+#define IKE_FRAGMENT_FIRST_SOURCE 2 /* from one address */
+#define IKE_FRAGMENT_FIRST_BYTES 4096
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "bytes.h"
 #include "diagnose.h"
+#include "fragment.h"
 
 static void sa_life(void *arg);
 
@@ -149,6 +150,7 @@ void sa_kill(struct isakmp_sa *sa)
 	timer_cancel(h, &sa->idle);
 	if (sa->published)
 		LIST_REMOVE(sa, bucket);
+	fragment_forget(sa->ike, sa, NULL);
 	TAILQ_FOREACH(x, &sa->exchanges, link)
 		exchange_kill(x);
 	SLIST_INSERT_HEAD(&sa->ike->dead_sas, sa, dead_link);

@@ -139,6 +139,16 @@ struct notify {
 /* 0 or -EBADMSG. */
 int notify_parse(struct view body, struct notify *out);
 
+/* A piece of a message, [MS-IKEE] section 2.2.3.1. */
+struct fragment {
+	uint16_t id;
+	uint8_t number; /* from 1 to IKE_MAX_FRAGMENTS */
+	bool last;
+	struct view data; /* one byte at least */
+};
+/* 0, or -EBADMSG. */
+int fragment_parse(struct view body, struct fragment *out);
+
 struct delete_payload {
 	uint32_t doi;
 	uint8_t proto, spi_len;

@@ -88,6 +88,19 @@ int notify_parse(struct view body, struct notify *out)
 	return 0;
 }
 
+int fragment_parse(struct view body, struct fragment *out)
+{
+	if (body.len < 5)
+		return -EBADMSG;
+	*out = (struct fragment){
+		.id = get_u16(body.p),
+		.number = body.p[2],
+		.last = body.p[3] & FRAGMENT_LAST,
+		.data = { body.p + 4, body.len - 4 },
+	};
+	return out->number >= 1 && out->number <= IKE_MAX_FRAGMENTS ? 0 : -EBADMSG;
+}
+
 /* RFC 2408 section 3.15. The SPIs must fill the body exactly: a count that does not fit the bytes
  * leaves no safe reading of either. */
 int delete_parse(struct view body, struct delete_payload *out)

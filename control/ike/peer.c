@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "exchange.h"
+#include "fragment.h"
 #include "isakmp_sa.h"
 #include "secret.h"
 
@@ -389,6 +390,7 @@ void peer_free(struct peer *p)
 	struct child *c;
 
 	timer_cancel(&ike->timers, &p->kick);
+	fragment_forget(ike, NULL, p);
 	while ((c = TAILQ_FIRST(&p->children)))
 		child_free(c);
 	unindex_peer(p);

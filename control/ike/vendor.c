@@ -33,9 +33,25 @@ static const struct vendor_id {
 
 #define N_VENDORS (sizeof(vendor_table) / sizeof(vendor_table[0]))
 
+#define FRAGMENTS_MAIN_MODE 0x80
+
+/* MD5("FRAGMENTATION") and in which exchanges: Main Mode, Aggressive Mode. Windows sends it without
+ * the second part. */
+static const uint8_t vendor_fragments[20] = { 0x40, 0x48, 0xb7, 0xd5, 0x6e, 0xbc, 0xe8,
+					      0x85, 0x25, 0xe7, 0xde, 0x7f, 0x00, 0xd6,
+					      0xc2, 0xd3, 0xc0, 0x00, 0x00, 0x00 };
+
+static bool takes_fragments(struct view id)
+{
+	return id.len >= 16 && memcmp(id.p, vendor_fragments, 16) == 0 &&
+	       (id.len < sizeof(vendor_fragments) || id.p[16] & FRAGMENTS_MAIN_MODE);
+}
+
 /* The initiator lists all that it knows, the responder only what it chose from the list. */
 void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa)
 {
+	if (sa->peer->cfg.fragmentation != FRAGMENTATION_NO)
+		msg_payload(m, PL_VENDOR, vendor_fragments, sizeof(vendor_fragments));
 	for (size_t i = 0; i < N_VENDORS; i++) {
 		const struct vendor_id *v = &vendor_table[i];
 		if (sa->initiator || v->natt == NATT_NONE || v->natt == sa->natt)
@@ -48,6 +64,7 @@ void vendor_read(struct isakmp_sa *sa, const struct payload_list *l)
 	const struct payload *p;
 
 	for (unsigned k = 0; (p = payload_find(l, PL_VENDOR, k)); k++) {
+		sa->peer_fragments |= takes_fragments(p->body);
 		for (size_t i = 0; i < N_VENDORS; i++) {
 			const struct vendor_id *v = &vendor_table[i];
 			if (p->body.len != sizeof(v->id) ||

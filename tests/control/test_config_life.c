@@ -65,3 +65,21 @@ Test(config_life, fallback_to_clear_is_off_and_warned_of)
 	config_free(cfg);
 	free(text);
 }
+
+Test(config_life, fragments_of_messages)
+{
+	char *text = good_with("    dpd: 30s\n", "    dpd: 30s\n    fragmentation: force\n"
+						 "    fragment-size: 576\n");
+	struct config *cfg = load_good(text, NULL, 0);
+
+	cr_expect_eq(cfg->peers[0].fragmentation, FRAGMENTATION_FORCE);
+	cr_expect_eq(cfg->peers[0].fragment_size, 576);
+	config_free(cfg);
+	free(text);
+	text = good_with("    dpd: 30s\n", "    dpd: 30s\n");
+	cfg = load_good(text, NULL, 0);
+	cr_expect_eq(cfg->peers[0].fragmentation, FRAGMENTATION_YES, "unless somebody says no");
+	cr_expect_eq(cfg->peers[0].fragment_size, 1280);
+	config_free(cfg);
+	free(text);
+}

@@ -181,6 +181,8 @@ static void bend(struct sim *s, uint8_t options)
 		p->dpd_s = options & 4 ? 5 : 0;
 		p->retries = 2;
 		p->force_encap = options & 2;
+		p->fragmentation = options & 16 ? FRAGMENTATION_FORCE : FRAGMENTATION_YES;
+		p->fragment_size = options & 16 ? IKE_FRAGMENT_MIN : 0;
 		p->children[0].life_s = 40;
 		p->children[0].margin_s = 10;
 		p->children[0].esp[0].group = options & 1 ? 19 : 0;

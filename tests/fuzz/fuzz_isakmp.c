@@ -152,12 +152,16 @@ static void try_id(struct view body)
 static void try_body(struct view body)
 {
 	struct delete_payload d;
+	struct fragment f;
 	struct notify n;
 
 	try_sa(body);
 	try_id(body);
 	if (notify_parse(body, &n) == 0)
 		require(inside(n.spi, body.p, body.len) && inside(n.data, body.p, body.len));
+	if (fragment_parse(body, &f) == 0)
+		require(f.number >= 1 && f.number <= IKE_MAX_FRAGMENTS && f.data.len >= 1 &&
+			inside(f.data, body.p, body.len));
 	if (delete_parse(body, &d) == 0)
 		require((size_t)d.n_spis * d.spi_len == d.spis.len &&
 			inside(d.spis, body.p, body.len));

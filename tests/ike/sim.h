@@ -53,6 +53,7 @@ struct sim_cfg {
 	uint64_t rough_us; /* how long the faults last */
 	uint64_t rate;     /* bytes a second that flow all the time, each way under each policy; 0 =
 			      none */
+	bool fragments; /* of IKE messages, in packets of few bytes */
 	bool policies; /* limits of Quick Modes and the like, at random */
 	bool verbose;
 	const char *psk[SIM_SECRETS]; /* NULL: "secret" */

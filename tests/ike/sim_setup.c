@@ -135,6 +135,13 @@ static void peer_fill(struct sim *s, unsigned a, unsigned b)
 		p->quick_limit = 1 + (uint32_t)(sim_random(&q) % 4);
 	if (s->cfg.policies && sim_random(&q) % 8 == 0)
 		p->life_kb = 8 + sim_random(&q) % 64;
+	uint64_t f = s->cfg.seed * 19 + hub * 2 + (a == 0); /* each end its own */
+	if (s->cfg.fragments) {
+		/* force against no would be two that cannot speak to each other */
+		p->fragmentation = sim_random(&q) % 2 ? FRAGMENTATION_FORCE :
+							(enum fragmentation)(sim_random(&f) % 2);
+		p->fragment_size = IKE_FRAGMENT_MIN + (uint32_t)(sim_random(&f) % 200);
+	}
 	p->n_children = 1 + (unsigned)(sim_random(&r) % 2);
 	p->children = calloc(p->n_children, sizeof(*p->children));
 	unsigned start = (unsigned)(sim_random(&r) % 3);

@@ -94,6 +94,7 @@ static struct sim_cfg from_seed(uint64_t seed)
 	struct sim_cfg c = sim_cfg_from_seed(seed);
 
 	c.policies = true;
+	c.fragments = true;
 	return c;
 }
 
