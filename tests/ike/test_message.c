@@ -191,6 +191,7 @@ Test(pitfall, p15_chains_are_bounded)
 	cr_assert_eq(parse(PL_HASH, "\0\0\0\5", 4, &l), -EBADMSG, "beyond the end");
 	cr_assert_eq(parse(PL_HASH, "\0\0\xff\xff", 4, &l), -EBADMSG);
 	cr_assert_eq(parse(PL_HASH, "\x0a\0\0\4", 4, &l), -EBADMSG, "promises another");
+	cr_assert_eq(parse(PL_HASH, "\x0a\0\0\4\0\0\0\5", 8, &l), -EBADMSG, "the second beyond");
 	cr_assert_eq(parse(PL_HASH, empty_payload, 4, &l), 0);
 
 	for (unsigned n = 1; n <= IKE_MAX_PAYLOADS + 1; n++) {
