@@ -1,7 +1,6 @@
 #include "daemon.h"
 
 #include <errno.h>
-#include <openssl/rand.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "random.h"
 #include "rundir.h"
 
 /* How often the data plane's rings are looked at: often while something comes, less when idle. A
@@ -40,7 +40,7 @@ static uint64_t engine_now(void *ctx)
 static int engine_random(void *ctx, void *buf, size_t len)
 {
 	(void)ctx;
-	return RAND_bytes(buf, (int)len) == 1 ? 0 : -EIO;
+	return random_bytes(buf, len);
 }
 
 static void engine_job(void *ctx, struct ike_job *job)

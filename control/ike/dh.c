@@ -57,6 +57,7 @@ struct dh {
 	const struct group *g;
 	BIGNUM *priv;                 /* MODP, ECP */
 	uint8_t raw_priv[X25519_LEN]; /* X25519 */
+	EVP_PKEY *key;                /* likewise */
 	uint8_t pub[GROUP_MAX_LEN];
 };
 
@@ -307,24 +308,21 @@ static int ecp_shared(const struct dh *dh, const uint8_t *peer, size_t len, uint
 
 /* ------------------------------------------------------------------------ X25519 ------------ */
 
+/* The key object is kept: making it again from the private value would compute the public one again, a
+ * third of all the work. OpenSSL has its copy of the private value in its locked heap. */
 static bool x25519_public(struct dh *dh)
 {
 	size_t len = X25519_LEN;
-	EVP_PKEY *key =
-		EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, dh->raw_priv, X25519_LEN);
-	bool ok = key && EVP_PKEY_get_raw_public_key(key, dh->pub, &len) > 0;
 
-	EVP_PKEY_free(key);
-	return ok;
+	dh->key = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, dh->raw_priv, X25519_LEN);
+	return dh->key && EVP_PKEY_get_raw_public_key(dh->key, dh->pub, &len) > 0;
 }
 
 static int x25519_shared(const struct dh *dh, const uint8_t *peer, uint8_t *out)
 {
 	size_t len = X25519_LEN;
-	EVP_PKEY *ours =
-		EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, dh->raw_priv, X25519_LEN);
 	EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer, X25519_LEN);
-	EVP_PKEY_CTX *ctx = ours ? EVP_PKEY_CTX_new_from_pkey(NULL, ours, NULL) : NULL;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, dh->key, NULL);
 	int rc = 0;
 
 	if (!theirs || !ctx || EVP_PKEY_derive_init(ctx) <= 0 ||
@@ -334,7 +332,6 @@ static int x25519_shared(const struct dh *dh, const uint8_t *peer, uint8_t *out)
 		rc = -EKEYREJECTED; /* a small-order point: the secret would be zero */
 	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(theirs);
-	EVP_PKEY_free(ours);
 	return rc;
 }
 
@@ -427,6 +424,7 @@ void dh_free(struct dh *dh)
 	if (!dh)
 		return;
 	BN_clear_free(dh->priv);
+	EVP_PKEY_free(dh->key);
 	secret_free(dh, sizeof(*dh));
 }
 
