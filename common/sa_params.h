@@ -12,6 +12,10 @@
 #define SA_KEY_MAX  36 /* AES-256 and a 4-byte salt */
 #define SA_AUTH_MAX 64
 
+/* The largest MSS that a TCP SYN may announce: 0 = any, or a number, or what the MTU of the way allows. */
+#define MSS_AUTO UINT16_MAX
+#define MSS_MIN	 128
+
 enum sa_dir { SA_IN = 0, SA_OUT = 1 };
 enum sa_mode { SA_TUNNEL = 1, SA_TRANSPORT = 2 };
 enum sa_proto { SA_ESP = 50, SA_AH = 51 };
@@ -57,6 +61,7 @@ struct sa_params {
 	enum df_policy df;
 	bool copy_dscp;		 /* inner DSCP to the outer header */
 	uint8_t dscp;		 /* outer DSCP when not copied */
+	uint16_t clamp_mss;	 /* of SYNs that the pair carries, see MSS_AUTO */
 	bool copy_flow;		 /* inner flow label to an outer IPv6 header; otherwise it is 0 */
 
 	/* Limits counted by the lcore; 0 = none. Soft raises an event, hard also stops the SA. */

@@ -169,7 +169,7 @@ void config_free(struct config *cfg)
 static bool same_port(const struct dp_port_cfg *a, const struct dp_port_cfg *b)
 {
 	bool same = strcmp(a->name, b->name) == 0 && strcmp(a->device, b->device) == 0 &&
-		    a->mtu == b->mtu && a->source_check == b->source_check &&
+		    a->mtu == b->mtu && a->clamp_mss == b->clamp_mss && a->source_check == b->source_check &&
 		    a->n_addrs == b->n_addrs;
 
 	for (unsigned i = 0; same && i < a->n_addrs; i++)

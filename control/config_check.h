@@ -99,6 +99,9 @@ void check_child_networks(struct check *c, struct where w, const struct raw_chil
 void check_child_pairs_number(struct check *c, struct where w, const struct raw_child *raw,
 			      struct ike_child_cfg *child);
 
+/* "no", "auto" or a number, see MSS_AUTO. */
+void check_clamp_mss(struct check *c, struct where w, const char *text, uint16_t *out);
+
 /* A file's name, beside the configuration unless absolute; false after a report. */
 bool check_path(struct check *c, struct where w, const char *text, char *out, size_t size);
 /* Our certificate and key for a peer, and our identity: auth is AUTH_RSA_SIG, or any ECDSA method. */

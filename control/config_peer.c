@@ -109,6 +109,7 @@ static void check_child_options(struct check *c, struct where w, const struct ra
 		check_error(c, where_key(w, "replay-window"),
 			    "replay-window must be a power of two");
 	child->replay_window = (uint32_t)window;
+	check_clamp_mss(c, where_key(w, "clamp-mss"), raw->clamp_mss, &child->clamp_mss);
 	check_child_pairs_number(c, w, raw, child);
 	check_child_life(c, w, raw, peer, child);
 }

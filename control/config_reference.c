@@ -84,6 +84,11 @@ const struct config_option config_options[] = {
 	  "encrypted, "
 	  "or refused with an ICMP message when they must not be.",
 	  "mtu: 9000" },
+	{ "ports[].clamp-mss", "no, auto or number", "no", NULL,
+	  "Lowers the segment size that TCP connections announce when they begin, in packets that "
+	  "come in or leave here in the clear: to what the port's mtu carries (auto), or to this "
+	  "number of bytes, from 128 to 9600.",
+	  "clamp-mss: auto" },
 	{ "ports[].source-check", "strict, loose or off", "strict", NULL,
 	  "Which clear packets come in, by their source: those to whose source a route leads back "
 	  "through this port (strict), or any route (loose). Own, loopback and multicast sources "
@@ -330,6 +335,11 @@ const struct config_option config_options[] = {
 	  "Extended sequence numbers (64 bits), for pairs that carry more than four thousand million "
 	  "packets. prefer: offer and accept both. The proposals may say it instead (esn, noesn).",
 	  "esn: prefer" },
+	{ "peers[].children[].clamp-mss", "no, auto or number", "no", NULL,
+	  "Lowers the segment size that TCP connections through the tunnel announce when they begin, "
+	  "on both sides: to what fits into one packet of the way as it is known (auto), or to this "
+	  "number of bytes, from 128 to 9600.",
+	  "clamp-mss: auto" },
 };
 
 const size_t config_options_n = sizeof(config_options) / sizeof(config_options[0]);

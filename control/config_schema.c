@@ -40,6 +40,7 @@ static const cyaml_schema_field_t port_fields[] = {
 	TEXT_NEEDED("device", struct raw_port, device),
 	LIST_NEEDED("addresses", struct raw_port, addresses, text_entry, 1024),
 	TEXT("mtu", struct raw_port, mtu),
+	TEXT("clamp-mss", struct raw_port, clamp_mss),
 	TEXT("source-check", struct raw_port, source_check),
 	CYAML_FIELD_END,
 };
@@ -89,6 +90,7 @@ static const cyaml_schema_field_t child_fields[] = {
 	TEXT("dscp", struct raw_child, dscp),
 	TEXT("sa-pairs", struct raw_child, sa_pairs),
 	TEXT("esn", struct raw_child, esn),
+	TEXT("clamp-mss", struct raw_child, clamp_mss),
 	CYAML_FIELD_END,
 };
 

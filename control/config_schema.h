@@ -14,7 +14,7 @@ struct raw_system {
 };
 
 struct raw_port {
-	char *name, *device, *mtu, *source_check;
+	char *name, *device, *mtu, *clamp_mss, *source_check;
 	char **addresses;
 	unsigned addresses_count;
 };
@@ -37,7 +37,7 @@ struct raw_child {
 	unsigned local_count, remote_count, proposals_count;
 	char *mode, *protocol, *local_port, *remote_port;
 	char *fallback_clear, *idle_timeout, *lifetime, *lifetime_bytes, *lifetime_packets, *rekey_margin, *start, *replay_window, *df, *copy_dscp, *dscp;
-	char *sa_pairs, *esn;
+	char *sa_pairs, *esn, *clamp_mss;
 };
 
 struct raw_peer {

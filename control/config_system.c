@@ -242,6 +242,22 @@ static void check_overlap(struct check *c, unsigned i)
 	}
 }
 
+void check_clamp_mss(struct check *c, struct where w, const char *text, uint16_t *out)
+{
+	uint64_t v = 0;
+
+	*out = 0;
+	if (!text || strcmp(text, "no") == 0)
+		return;
+	if (strcmp(text, "auto") == 0)
+		*out = MSS_AUTO;
+	else if (value_number(text, &v) != 0 || v < MSS_MIN || v > 9600)
+		check_error(c, w, "'%s' is neither 'no', 'auto' nor a number from %d to 9600", text,
+			    MSS_MIN);
+	else
+		*out = (uint16_t)v;
+}
+
 static bool speaks_six(const struct dp_port_cfg *port)
 {
 	for (unsigned i = 0; i < port->n_addrs; i++)
@@ -274,6 +290,7 @@ void check_ports(struct check *c)
 		check_device(c, where_key(w, "device"), raw->device, port);
 		check_number(c, where_key(w, "mtu"), raw->mtu, 576, 9600, &mtu);
 		port->mtu = (uint16_t)mtu;
+		check_clamp_mss(c, where_key(w, "clamp-mss"), raw->clamp_mss, &port->clamp_mss);
 		check_word(c, where_key(w, "source-check"), raw->source_check, source_words, 3,
 			   &source);
 		port->source_check = (enum dp_source_check)source;

@@ -133,6 +133,8 @@ static int snapshots_create(struct dp *dp, char *why, size_t why_size)
 		lc->local = dp->local;
 		for (unsigned j = 0; j < dp->n_ports; j++)
 			lc->port[j] = port_view(&dp->port[j], i);
+		for (unsigned j = 0; j < dp->n_ports; j++)
+			lc->clamp_mss |= dp->port[j].clamp_mss != 0;
 	}
 	return 0;
 }

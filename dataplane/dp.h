@@ -32,6 +32,7 @@ struct port {
 	bool started;
 	uint16_t dev; /* DPDK port id */
 	uint16_t n_rxq, n_txq, mtu;
+	uint16_t clamp_mss; /* see MSS_AUTO */
 	uint64_t rss; /* RTE_ETH_RSS_*: what the device hashes */
 	uint8_t mac[6];
 	enum dp_source_check source_check;

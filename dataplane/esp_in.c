@@ -8,6 +8,7 @@
 #include <rte_prefetch.h>
 
 #include "esp_in.h"
+#include "mss.h"
 
 #define BAD_SPI_PER_SECOND 10
 
@@ -367,8 +368,12 @@ static inline enum drop_reason in_accept(struct lcore *lc, struct in_pkt *p)
 		return replay_reason(verdict);
 	if (p->wrap & WRAP_UDP && newest)
 		peer_moved(lc, p);
-	if (unlikely(p->sa->flags & SA_F_DEAD))
-		return DROP_sa_expired;
+	if (unlikely(p->sa->flags & (SA_F_DEAD | SA_F_CLAMP_MSS))) {
+		if (p->sa->flags & SA_F_DEAD)
+			return DROP_sa_expired;
+		if (p->sa->path == SA_PATH_ESP4)
+			mss_clamp_sa(p->sa, inner, p->clen);
+	}
 	if (unlikely(p->sa->path != SA_PATH_ESP4))
 		return in_any_accept(lc, p);
 	why = trailer_read(inner, p->clen, &len, &next);

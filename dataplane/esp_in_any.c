@@ -4,6 +4,7 @@
 
 #include "esp_in.h"
 #include "ip6.h"
+#include "mss.h"
 
 enum drop_reason in_any_measure6(struct in_pkt *p, const uint8_t *ip, uint32_t *end)
 {
@@ -181,6 +182,8 @@ static enum drop_reason accept4(struct lcore *lc, struct in_pkt *p, uint8_t *ip,
 		return DROP_sel_mismatch;
 	if (sa->flags & SA_F_FIX_SUM && !ip4_is_fragment(ip))
 		l4_sum_fix(ip, ip[IP4_PROTO], ip4_header_len(ip), total);
+	if (sa->flags & SA_F_CLAMP_MSS)
+		mss_clamp_sa(sa, ip, total);
 	if (sa->path == SA_PATH_TUNNEL) {
 		why = ecn4_combine(ip, p->outer_tos);
 		if (why != KEEP)
@@ -203,6 +206,8 @@ static enum drop_reason accept6(struct lcore *lc, struct in_pkt *p, uint8_t *ip,
 		return DROP_sel_mismatch;
 	if (sa->flags & SA_F_FIX_SUM && !chain.frag)
 		l4_sum_fix(ip, chain.proto, chain.l4_off, total);
+	if (sa->flags & SA_F_CLAMP_MSS)
+		mss_clamp_sa(sa, ip, total);
 	if (sa->path == SA_PATH_TUNNEL) {
 		why = ecn6_combine(ip, p->outer_tos);
 		if (why != KEEP)

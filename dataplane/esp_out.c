@@ -8,6 +8,7 @@
 #include <rte_prefetch.h>
 
 #include "esp_out.h"
+#include "mss.h"
 
 /* Cipher and HMAC operations of one burst, and the UDP checksums to be computed behind them. */
 struct chain_batch {
@@ -266,16 +267,34 @@ static void prefetch_burst(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n,
 	}
 }
 
+/* What few SAs need, or need once. Returns what becomes of the mbuf, NULL when it was dropped. By value: no
+ * pointer into the caller's variables keeps them out of registers. */
+static __rte_noinline struct rte_mbuf *out_special(struct lcore *lc, struct sa *sa,
+						   struct rte_mbuf *pkt)
+{
+	if (sa->flags & SA_F_DEAD) {
+		out_drop(lc, sa, pkt,
+			 sa->flags & SA_F_SEQ_END ? DROP_sa_seq_exhausted : DROP_sa_expired);
+		return NULL;
+	}
+	if (pkt->nb_segs > 1 ||
+	    (!pkt_writable(pkt) && mss_syn(rte_pktmbuf_mtod(pkt, uint8_t *), pkt->data_len)))
+		pkt = pkt_rebuild(lc, pkt, RTE_PKTMBUF_HEADROOM, 0);
+	if (pkt)
+		mss_clamp_sa(sa, rte_pktmbuf_mtod(pkt, uint8_t *), pkt->data_len);
+	return pkt;
+}
+
 /* Checks one packet and makes room around it; false when it was dropped. */
 static __rte_always_inline bool out_prepare(struct lcore *lc, struct sa *sa, struct out_pkt *o,
 					    bool any)
 {
 	enum drop_reason why;
 
-	if (unlikely(sa->flags & SA_F_DEAD)) {
-		out_drop(lc, sa, o->pkt,
-			 sa->flags & SA_F_SEQ_END ? DROP_sa_seq_exhausted : DROP_sa_expired);
-		return false;
+	if (unlikely(sa->flags & (SA_F_DEAD | SA_F_CLAMP_MSS))) {
+		o->pkt = out_special(lc, sa, o->pkt);
+		if (!o->pkt)
+			return false;
 	}
 	if (unlikely(o->pkt->nb_segs > 1)) {
 		o->pkt = pkt_rebuild(lc, o->pkt, RTE_PKTMBUF_HEADROOM, 0);

@@ -43,6 +43,7 @@ struct lcore_port {
 	uint16_t tx_queue;  /* NO_QUEUE: frames are handed to tx_worker, which has one */
 	uint16_t tx_worker;
 	uint16_t mtu;	    /* bytes of IP */
+	uint16_t clamp_mss; /* see MSS_AUTO */
 	uint8_t mac[6];
 	uint8_t source_check; /* enum dp_source_check */
 	bool down;	    /* control: rw (atomic): no link */
@@ -149,6 +150,7 @@ struct lcore {
 	struct rte_ring *punt, *inject; /* mbuf pointers */
 	struct rte_ring *handover[DP_MAX_WORKERS]; /* mbufs to worker i; [id] is our own inbox */
 	enum dp_idle idle;
+	bool clamp_mss; /* some port does */
 	uint64_t tsc_hz;
 	uint64_t now_tsc; /* read once per loop */
 	uint32_t sa_in_count, sa_out_count;

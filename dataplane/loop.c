@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "lcore.h"
+#include "mss.h"
 #include "reassembly.h"
 #include "spd.h"
 #include "watch.h"
@@ -34,6 +35,8 @@ static void transit(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 		return;
 	watch_at(lc, AT_POLICY, pkts, n);
 	n = stage_spd(lc, pkts, n, out, &n_out);
+	if (unlikely(lc->clamp_mss))
+		mss_clamp_leaving(lc, pkts, n);
 	watch_at(lc, AT_FORWARD, pkts, n);
 	stage_forward(lc, pkts, n);
 	encrypt(lc, out, n_out);
@@ -52,6 +55,8 @@ static void decrypt(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 		transit(lc, pkts, n);
 		return;
 	}
+	if (unlikely(lc->clamp_mss))
+		mss_clamp_leaving(lc, pkts, n);
 	watch_at(lc, AT_FORWARD, pkts, n);
 	stage_forward(lc, pkts, n);
 }
@@ -64,6 +69,8 @@ static void frames_run(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 	uint16_t n_esp, n_host, n_transit;
 
 	n_transit = stage_classify(lc, pkts, n, esp, &n_esp, host, &n_host);
+	if (unlikely(lc->clamp_mss))
+		mss_clamp_arrived(lc, pkts, n_transit);
 	decrypt(lc, esp, n_esp);
 	transit(lc, pkts, n_transit);
 	watch_at(lc, AT_HOST, host, n_host);

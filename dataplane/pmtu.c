@@ -45,9 +45,11 @@ static void sas_update(struct dp *dp, const struct ip_addr *remote)
 
 	for (unsigned i = 0; i < dp->n_workers; i++)
 		for (uint32_t slot = 0; slot < dp->sa_slots; slot++) {
-			struct sa *sa = dp->worker[i].pair[slot].sa[SA_OUT];
-			if (mtu && sa && ip_addr_equal(&sa->remote, remote))
-				__atomic_store_n(&sa->outer_mtu, mtu, __ATOMIC_RELAXED);
+			struct pair *pair = &dp->worker[i].pair[slot];
+			for (unsigned dir = 0; mtu && dir < 2; dir++)
+				if (pair->sa[dir] && ip_addr_equal(&pair->sa[dir]->remote, remote))
+					__atomic_store_n(&pair->sa[dir]->outer_mtu, mtu,
+							 __ATOMIC_RELAXED);
 		}
 	for (unsigned i = 0; i < dp->pmtu.n; i++)
 		if (all == 0 || dp->pmtu.path[i].mtu < all)

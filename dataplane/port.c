@@ -128,6 +128,7 @@ int port_open(struct port *port, const struct dp_port_cfg *cfg, unsigned n_worke
 
 	snprintf(port->name, sizeof(port->name), "%s", cfg->name);
 	port->mtu = cfg->mtu ? cfg->mtu : RTE_ETHER_MTU;
+	port->clamp_mss = cfg->clamp_mss;
 	port->source_check = cfg->source_check;
 	if (!device_probe(port, cfg->device, n_workers, why, why_size) ||
 	    !device_configure(port, n_workers, why, why_size) ||
@@ -169,6 +170,7 @@ struct lcore_port port_view(const struct port *port, uint16_t worker)
 		.tx_queue = worker < port->n_txq ? worker : NO_QUEUE,
 		.tx_worker = (uint16_t)(worker % port->n_txq),
 		.mtu = port->mtu,
+		.clamp_mss = port->clamp_mss,
 		.source_check = (uint8_t)port->source_check,
 	};
 

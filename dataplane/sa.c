@@ -181,6 +181,8 @@ static uint32_t flags_of(const struct sa_params *p)
 		flags |= SA_F_COPY_DSCP;
 	if (p->copy_flow)
 		flags |= SA_F_COPY_FLOW;
+	if (p->clamp_mss)
+		flags |= SA_F_CLAMP_MSS;
 	/* RFC 3948 section 3.1.2: the checksum was made with the addresses before the NAT */
 	if (p->mode == SA_TRANSPORT && p->udp_encap)
 		flags |= SA_F_FIX_SUM;
@@ -198,6 +200,7 @@ static void constants_init(struct sa *sa, const struct sa_params *p)
 	sa->key_bits = p->key_bits;
 	sa->mode = (uint8_t)p->mode;
 	sa->policy = p->policy;
+	sa->clamp_mss = p->clamp_mss;
 	sa->next_hop = UINT32_MAX;
 	sa->sel = p->sel;
 	sa->local = p->local;

@@ -32,6 +32,7 @@ enum sa_flags {
 	SA_F_SOFT = 1 << 3,    /* lcore: rw; the soft event was raised */
 	SA_F_COPY_DSCP = 1 << 4,
 	SA_F_SEQ_END = 1 << 5, /* lcore: rw; dead because the sequence numbers are used up */
+	SA_F_CLAMP_MSS = 1 << 7,
 	SA_F_FIX_SUM = 1 << 6, /* IN: a NAT may have changed addresses that a checksum covers */
 };
 
@@ -139,6 +140,7 @@ struct sa {
 	uint8_t integ;	      /* enum integ_alg */
 	uint16_t key_bits;
 	uint8_t mode;	      /* enum sa_mode */
+	uint16_t clamp_mss;   /* see MSS_AUTO */
 	uint32_t policy;
 	uint32_t next_hop;    /* of the outer destination, UINT32_MAX = look it up */
 	struct selector sel;

@@ -21,7 +21,7 @@ bool child_cfg_equal(const struct ike_child_cfg *a, const struct ike_child_cfg *
 	    a->life_packets != b->life_packets || a->idle_s != b->idle_s ||
 	    a->fallback_clear != b->fallback_clear ||
 	    a->replay_window != b->replay_window || a->df != b->df || a->copy_dscp != b->copy_dscp ||
-	    a->dscp != b->dscp)
+	    a->dscp != b->dscp || a->clamp_mss != b->clamp_mss)
 		return false;
 	for (unsigned i = 0; i < a->n_esp; i++)
 		if (!esp_equal(&a->esp[i], &b->esp[i]))

@@ -50,6 +50,7 @@ struct ike_child_cfg {
 	enum df_policy df;
 	bool copy_dscp;
 	uint8_t dscp;		   /* of outer packets, when it is not copied */
+	uint16_t clamp_mss;	   /* see MSS_AUTO */
 };
 
 enum fragmentation {

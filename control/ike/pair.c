@@ -181,6 +181,7 @@ int pair_install(struct pair *pair, enum sa_dir dir)
 		.df = cfg->df,
 		.copy_dscp = cfg->copy_dscp,
 		.dscp = cfg->dscp,
+		.clamp_mss = cfg->clamp_mss,
 	};
 
 	pair_volume(pair, &p);

@@ -38,6 +38,7 @@ struct dp_port_cfg {
 	struct ip_prefix addrs[DP_MAX_PORT_ADDR]; /* the host part is kept in addrs[].addr */
 	unsigned n_addrs;
 	uint16_t mtu;		 /* bytes of IP, 0 = 1500 */
+	uint16_t clamp_mss;	 /* of SYNs that come in or leave here in the clear, see MSS_AUTO */
 	enum dp_source_check source_check;
 };
 

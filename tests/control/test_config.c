@@ -271,6 +271,7 @@ Test(config, reload_notices_what_needs_a_restart)
 		{ "iface=w", "iface=v", "ports" },
 		{ "[10.9.0.1/24]", "[10.9.0.1/24]\n    source-check: loose", "ports" },
 		{ "[10.9.0.1/24]", "[10.9.0.1/24]\n    source-check: strict", NULL },
+		{ "[10.9.0.1/24]", "[10.9.0.1/24]\n    clamp-mss: auto", "ports" },
 		{ "via: 10.9.0.254", "via: 10.9.0.253", "routes" },
 		{ "lifetime: 1h", "lifetime: 2h", NULL },
 	};

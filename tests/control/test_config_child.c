@@ -106,6 +106,21 @@ Test(config_child, dscp_and_df)
 	config_free(cfg);
 }
 
+Test(config_child, clamp_mss)
+{
+	struct config *cfg = with("start: immediate", "clamp-mss: auto", 0);
+
+	cr_expect_eq(cfg->peers[0].children[0].clamp_mss, MSS_AUTO);
+	cr_expect_eq(cfg->dp.ports[0].clamp_mss, 0);
+	config_free(cfg);
+	cfg = with("start: immediate", "clamp-mss: 1360", 0);
+	cr_expect_eq(cfg->peers[0].children[0].clamp_mss, 1360);
+	config_free(cfg);
+	cfg = with("start: immediate", "clamp-mss: no", 0);
+	cr_expect_eq(cfg->peers[0].children[0].clamp_mss, 0);
+	config_free(cfg);
+}
+
 /* Two remote networks: two children, of one list. */
 Test(config_child, a_list_of_networks_is_one_name)
 {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "env.h"
+#include "mss.h"
 
 static struct lcore *lc;
 
@@ -265,6 +266,40 @@ Test(forward, too_big_without_df_is_fragmented)
 	cr_assert_eq(collect(1, all), 3008);
 	for (unsigned i = 0; i < 3000; i++)
 		cr_assert_eq(all[8 + i], (uint8_t)i);
+}
+
+/* A SYN from a host behind lan to one behind wan, as it is in the clear; both ports clamp, or one. */
+static uint16_t clamped(uint16_t lan, uint16_t wan, uint8_t flags)
+{
+	struct env_packet p = { 1, .src = 0x0a010007, .dst = 0x0a020001, .proto = PROTO_TCP,
+				.payload = 40 };
+	struct rte_mbuf *pkt = env_ip(lc, &p);
+	uint8_t *tcp = rte_pktmbuf_mtod_offset(pkt, uint8_t *, IP4_LEN), *mss = tcp + TCP_LEN;
+	uint16_t got;
+
+	tcp[TCP_DATA_OFF] = 6 << 4;
+	tcp[TCP_FLAGS] = flags;
+	memcpy(mss, (uint8_t[4]){ 2, 4, 9000 >> 8, 9000 & 0xff }, 4);
+	lc->port[1].clamp_mss = lan;
+	lc->port[0].clamp_mss = wan;
+	mss_clamp_arrived(lc, &pkt, 1);
+	mss_clamp_leaving(lc, &pkt, 1);
+	got = load_be16(mss + 2);
+	lc->port[0].clamp_mss = lc->port[1].clamp_mss = 0;
+	rte_pktmbuf_free(pkt);
+	return got;
+}
+
+Test(forward, ports_clamp_the_mss)
+{
+	cr_expect_eq(clamped(0, 0, TCP_SYN), 9000);
+	cr_expect_eq(clamped(1000, 0, TCP_SYN), 1000);
+	cr_expect_eq(clamped(0, 900, TCP_SYN), 900);
+	cr_expect_eq(clamped(1000, 900, TCP_SYN), 900);
+	cr_expect_eq(clamped(MSS_AUTO, 0, TCP_SYN), 1360, "lan has an MTU of 1400");
+	cr_expect_eq(clamped(0, MSS_AUTO, TCP_SYN), 1460);
+	cr_expect_eq(clamped(MSS_AUTO, MSS_AUTO, TCP_SYN), 1360);
+	cr_expect_eq(clamped(MSS_AUTO, MSS_AUTO, 0x10), 9000, "no SYN");
 }
 
 Test(forward, events_survive_a_full_ring)
