@@ -55,6 +55,17 @@ blocked() {
 	return 1
 }
 
+# natted: strongSwan's IKE and ESP-in-UDP leave from 10.9.0.3, and what comes to that address reaches it
+natted() {
+	in_ns p nft delete table ip lab 2>/dev/null
+	in_ns p nft -f - <<<'table ip lab {
+		chain out { type nat hook postrouting priority 100; ip saddr 10.9.0.2 udp dport { 500, 4500 } snat to 10.9.0.3; };
+		chain in { type nat hook prerouting priority -100; ip daddr 10.9.0.3 udp dport { 500, 4500 } dnat to 10.9.0.2; };
+	};' && return
+	skip "diagnosis/identity-nat there is no NAT in this kernel"
+	return 1
+}
+
 begin() {
 	if [ "$1" = initiator ]; then
 		"$SHRIKECTL" -s "$STATE/gw/control.sock" -t 12 up gw-b/net >"$STATE/begin.log" 2>&1 &
@@ -204,6 +215,17 @@ ours "$CHILD" 's/remote-id: .*/remote-id: gwc/'
 scenario identity initiator identity "$(differs ID "FQDN gwc" "FQDN gwb")" '^remote-id: "gwb"$'
 ours "$CHILD" 's/local-id: .*/local-id: gwx/'
 NOT_APPLIED=1 scenario our-identity initiator our-identity '(.differences[0].ours == "FQDN gwx") and (.text | contains("identity"))' 'local-id: '
+
+# A NAT at the peer's: shrike sees 10.9.0.3, and the peer calls itself by the address that it knows, 10.9.0.2.
+ip -n "$P-p" addr add 10.9.0.3/24 dev p0
+SWAN_ID=10.9.0.2 theirs "$CHILD"
+for role in responder initiator; do
+	natted || break
+	SHRIKE_REMOTE=10.9.0.3 ours "$CHILD" '/remote-id:/d'
+	scenario identity-nat $role identity "($(differs ID "IPv4 address 10.9.0.3" "IPv4 address 10.9.0.2")) and (.text | contains(\"NAT\"))" '^remote-id: "10.9.0.2"$'
+done
+in_ns p nft delete table ip lab 2>/dev/null
+ip -n "$P-p" addr del 10.9.0.3/24 dev p0
 
 # ------------------------------------------------------------------------------- phase 2 ----------
 theirs "net 1 aes256gcm16"
