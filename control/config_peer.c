@@ -343,6 +343,32 @@ static void check_fragmentation(struct check *c, struct where w, const struct ra
 			    "with 'fragmentation: no' there are no fragments to have a size");
 }
 
+/* Aggressive Mode sends a public value before the peer has chosen: one group for all. */
+static void check_exchange(struct check *c, struct where w, const struct raw_peer *raw,
+			   struct ike_peer_cfg *peer)
+{
+	static const char *const words[] = { "main", "aggressive" };
+	unsigned word = 0;
+
+	check_word(c, where_key(w, "exchange"), raw->exchange, words, 2, &word);
+	peer->aggressive = word == 1;
+	if (!peer->aggressive)
+		return;
+	if (peer->auth == AUTH_PSK)
+		check_warn(c, where_key(w, "exchange"),
+			   "Aggressive Mode with a pre-shared key gives anybody who asks a hash made "
+			   "with the key, to try out keys at home: use certificates, Main Mode, or at "
+			   "least a long random key");
+	for (unsigned i = 1; i < peer->n_ike; i++) {
+		if (peer->ike[i].group == peer->ike[0].group)
+			continue;
+		check_error(c, where_key(w, "proposals"),
+			    "all proposals need the same group with 'exchange: aggressive': its first "
+			    "message holds one public value");
+		break;
+	}
+}
+
 static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 {
 	static const char *const encap[] = { "auto", "force" };
@@ -363,6 +389,7 @@ static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 			   raw->name);
 	check_auth(c, w, raw, peer);
 	check_ike_proposals(c, w, raw, peer);
+	check_exchange(c, w, raw, peer);
 	check_peer_life(c, w, raw, peer);
 	check_dpd(c, w, raw, peer);
 	check_word(c, where_key(w, "encapsulation"), raw->encapsulation, encap, 2, &force);
@@ -377,6 +404,15 @@ static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 	check_child_names(c, i, raw, peer);
 }
 
+/* The addresses, and in Aggressive Mode the identity, are all that a first message tells of its peer. */
+static bool same_first_message(const struct ike_peer_cfg *a, const struct ike_peer_cfg *b)
+{
+	if (!ip_addr_equal(&a->local, &b->local) || !ip_addr_equal(&a->remote, &b->remote) ||
+	    a->aggressive != b->aggressive)
+		return false;
+	return !a->aggressive || ike_id_equal(&a->remote_id, &b->remote_id);
+}
+
 /* Main Mode with a pre-shared key finds the key by the addresses, before any identity is known
  * (RFC 2409 section 5.4): two peers that share them need one secret. */
 static void check_same_address(struct check *c)
@@ -387,13 +423,16 @@ static void check_same_address(struct check *c)
 		const struct ike_peer_cfg *a = &cfg->peers[i];
 		for (size_t j = 0; j < i; j++) {
 			const struct ike_peer_cfg *b = &cfg->peers[j];
-			if (!ip_addr_equal(&a->local, &b->local) ||
-			    !ip_addr_equal(&a->remote, &b->remote) ||
-			    strcmp(a->psk_name, b->psk_name) == 0 || !a->psk || !b->psk)
+			if (!same_first_message(a, b) || strcmp(a->psk_name, b->psk_name) == 0 ||
+			    !a->psk || !b->psk)
 				continue;
 			check_error(c, where_key(where_at("peers[%zu]", i), "secret"),
-				    "peer '%s' has the same addresses and another secret: Main Mode "
-				    "must find the secret by the addresses alone",
+				    a->aggressive ?
+					    "peer '%s' has the same addresses, the same remote-id "
+					    "and another secret: which of them a message is from "
+					    "cannot be told" :
+					    "peer '%s' has the same addresses and another secret: "
+					    "Main Mode must find the secret by the addresses alone",
 				    b->name);
 			break;
 		}

@@ -171,6 +171,14 @@ const struct config_option config_options[] = {
 	  "in "
 	  "the subjectAltName, or as its subject.",
 	  "remote-id: \"C=DE, O=Example, CN=gwb\"" },
+	{ "peers[].exchange", "main or aggressive", "main", NULL,
+	  "The exchange of phase 1, whoever begins. aggressive: Aggressive Mode, three messages instead "
+	  "of six, for peers that know nothing else, and for peers with pre-shared keys that come from "
+	  "anywhere and are known by their identity alone. It shows both identities (and certificates) "
+	  "to everybody on the way. With a pre-shared key it also shows anybody who asks a hash made "
+	  "with the key, from which a weak key can be found by trying: choose a long random one. All "
+	  "proposals need the same group.",
+	  "proposals: [aes256-sha256-modp2048]\nexchange: aggressive" },
 	{ "peers[].auth", "psk, rsa or ecdsa", "psk", NULL,
 	  "How both sides prove who they are: a pre-shared key, or certificates with RSA keys or "
 	  "with "

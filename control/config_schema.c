@@ -103,6 +103,7 @@ static const cyaml_schema_field_t peer_fields[] = {
 	TEXT_NEEDED("remote", struct raw_peer, remote),
 	TEXT("local-id", struct raw_peer, local_id),
 	TEXT("remote-id", struct raw_peer, remote_id),
+	TEXT("exchange", struct raw_peer, exchange),
 	TEXT("auth", struct raw_peer, auth),
 	TEXT("secret", struct raw_peer, secret),
 	TEXT("certificate", struct raw_peer, certificate),

@@ -42,7 +42,7 @@ struct raw_child {
 
 struct raw_peer {
 	char *name, *local, *remote, *local_id, *remote_id, *secret;
-	char *auth, *certificate, *key, *passphrase_file;
+	char *exchange, *auth, *certificate, *key, *passphrase_file;
 	char **proposals;
 	unsigned proposals_count;
 	char *idle_timeout, *quick_mode_limit, *master_pfs, *dpd_mode;

@@ -122,14 +122,15 @@ static void show_main_mode(const json_t *sas)
 	size_t i;
 	json_t *sa;
 
-	table_begin(&t, 9, 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8);
-	HEADING(&t, "MAIN MODE SA", "STATE", "ROLE", "REMOTE", "ALGORITHMS", "NEGOTIATED", "AGE",
+	table_begin(&t, 10, 1u << 6 | 1u << 7 | 1u << 8 | 1u << 9);
+	HEADING(&t, "MAIN MODE SA", "STATE", "ROLE", "EXCHANGE", "REMOTE", "ALGORITHMS", "NEGOTIATED", "AGE",
 		"LEFT", "QUICK MODES");
 	json_array_foreach(sas, i, sa) {
 		const json_t *remote = json_object_get(sa, "remote");
 		table_cell(&t, "%s", str(sa, "peer"));
 		table_cell(&t, "%s", str(sa, "state"));
 		table_cell(&t, "%s", str(sa, "role"));
+		table_cell(&t, "%s", str(sa, "exchange"));
 		table_cell(&t, "%s:%lld", str(remote, "address"), count(remote, "port"));
 		table_cell(&t, "%s", str(sa, "algorithms"));
 		table_cell(&t, "%.1f ms", num(sa, "negotiation_ms"));

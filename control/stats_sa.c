@@ -51,9 +51,10 @@ static void add_main_mode(void *ctx, const struct ike_sa_info *i)
 
 	if (w->peer && strcmp(w->peer, i->peer) != 0)
 		return;
-	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:{s:b, s:b}, s:o, s:o}", "peer", i->peer,
-		      "state", state_name(i->state), "role",
-		      i->initiator ? "initiator" : "responder", "initiator_cookie",
+	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:{s:b, s:b}, s:o, s:o}", "peer",
+		      i->peer, "state", state_name(i->state), "role",
+		      i->initiator ? "initiator" : "responder", "exchange",
+		      i->phase1 == EXCH_AGGRESSIVE ? "aggressive" : "main", "initiator_cookie",
 		      hex_str(i->icookie, ISAKMP_COOKIE_LEN, icookie), "responder_cookie",
 		      hex_str(i->rcookie, ISAKMP_COOKIE_LEN, rcookie), "local",
 		      path_json(&i->path.local, i->path.local_port), "remote",

@@ -50,7 +50,7 @@ bool peer_cfg_equal(const struct ike_peer_cfg *a, const struct ike_peer_cfg *b)
 	    a->life_kb != b->life_kb || a->quick_limit != b->quick_limit ||
 	    a->idle_s != b->idle_s || a->dpd_on_demand != b->dpd_on_demand || a->retries != b->retries ||
 	    a->retry_ms != b->retry_ms || a->dpd_s != b->dpd_s ||
-	    a->force_encap != b->force_encap ||
+	    a->force_encap != b->force_encap || a->aggressive != b->aggressive ||
 	    a->fragmentation != b->fragmentation || a->fragment_size != b->fragment_size || a->initiate != b->initiate)
 		return false;
 	if (a->psk_len && !secret_equal(a->psk, b->psk, a->psk_len))

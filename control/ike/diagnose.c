@@ -11,6 +11,7 @@ static void diag_begin(struct ike_diagnosis *d, enum ike_diag code, const struct
 	memset(d, 0, sizeof(*d));
 	d->code = code;
 	d->initiator = initiator;
+	d->phase1 = peer_phase1(peer);
 	snprintf(d->peer, sizeof(d->peer), "%s", peer->cfg.name);
 	if (child)
 		snprintf(d->child, sizeof(d->child), "%s", child->cfg.name);
@@ -27,6 +28,7 @@ static void diag_begin_sa(struct ike_diagnosis *d, enum ike_diag code, const str
 {
 	diag_begin(d, code, sa->peer, child, &sa->path, sa->initiator);
 	d->nat = sa->nat_local || sa->nat_remote;
+	d->phase1 = sa->phase1;
 }
 
 static struct ike_difference *diag_differs(struct ike_diagnosis *d, const char *what)
@@ -119,14 +121,16 @@ static void set_secret_mend(struct ike_diagnosis *d)
 		 "secret: %s  # its file must hold, to the byte, what the peer has", d->secret);
 }
 
-/* The peer did not like message 5: who we say we are, or how we prove it. */
+/* The peer did not like who we say we are, or how we prove it: Main Mode message 5, or Aggressive
+ * Mode's first, where only the identity can be wrong. */
 static void diag_not_believed(struct ike_diagnosis *d, const struct isakmp_sa *sa)
 {
 	struct ike_id id = peer_local_id(sa->peer, &sa->path);
 	char text[160], both[200];
 
 	d->probable = !d->hint.proved;
-	if (!signs(sa) && !d->hint.proved && d->hint.notify != N_INVALID_ID_INFORMATION) {
+	if (sa->phase1 == EXCH_IDENTITY_PROTECTION && !signs(sa) && !d->hint.proved &&
+	    d->hint.notify != N_INVALID_ID_INFORMATION) {
 		d->code = IKE_DIAG_PSK;
 		set_secret_mend(d);
 		return;
@@ -184,7 +188,18 @@ static void set_silent_mend(struct ike_diagnosis *d, const struct isakmp_sa *sa)
 		 d->port);
 }
 
-/* Another IKE, or another exchange, than our Main Mode. */
+/* Another IKE, or another exchange, than ours. */
+static void exchange_differs(struct ike_diagnosis *d, const char *theirs)
+{
+	const char *mode = exchange_name(d->phase1);
+	char ours[64];
+
+	snprintf(ours, sizeof(ours), "IKEv1 %s", mode);
+	d->code = IKE_DIAG_EXCHANGE;
+	diag_text_differs(d, "EXCHANGE", ours, theirs);
+	snprintf(d->remedy, sizeof(d->remedy), "configure IKEv1 %s at the peer", mode);
+}
+
 static void set_exchange(struct ike_diagnosis *d, uint8_t version, uint8_t exchange)
 {
 	char theirs[64];
@@ -193,10 +208,13 @@ static void set_exchange(struct ike_diagnosis *d, uint8_t version, uint8_t excha
 		snprintf(theirs, sizeof(theirs), "IKEv%u", version >> 4);
 	else
 		snprintf(theirs, sizeof(theirs), "IKEv1 %s", exchange_name(exchange));
-	d->code = IKE_DIAG_EXCHANGE;
 	d->probable = true; /* nobody has authenticated anything yet */
-	diag_text_differs(d, "EXCHANGE", "IKEv1 Main Mode", theirs);
-	snprintf(d->remedy, sizeof(d->remedy), "configure IKEv1 Main Mode at the peer");
+	exchange_differs(d, theirs);
+	if (version >> 4 == ISAKMP_VERSION >> 4 && exchange_is_phase1(exchange)) {
+		mend_where(d, NULL);
+		snprintf(d->mend, sizeof(d->mend), "exchange: %s",
+			 exchange == EXCH_AGGRESSIVE ? "aggressive" : "main");
+	}
 }
 
 static void set_refused_mend(struct ike_diagnosis *d, const struct isakmp_sa *sa)
@@ -206,19 +224,18 @@ static void set_refused_mend(struct ike_diagnosis *d, const struct isakmp_sa *sa
 
 	d->probable = !d->hint.proved;
 	if (type) {
-		d->code = IKE_DIAG_EXCHANGE;
-		diag_text_differs(d, "EXCHANGE", "IKEv1 Main Mode", notify_name(d->hint.notify));
-		snprintf(d->remedy, sizeof(d->remedy), "configure IKEv1 Main Mode at the peer");
+		exchange_differs(d, notify_name(d->hint.notify));
 		return;
 	}
 	ike_offer_text(&sa->peer->cfg, d->fact, 200);
 	mend_refused(d, sa, NULL);
 }
 
-void diag_main_mode_stop(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsigned message,
+void diag_phase1_stop(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsigned message,
 			 unsigned sent)
 {
 	bool said = sa->hint.unreadable || sa->hint.notify;
+	bool first_has_id = sa->phase1 == EXCH_AGGRESSIVE;
 
 	diag_begin_sa(d, IKE_DIAG_PHASE1_REFUSED, sa, NULL);
 	d->hint = sa->hint;
@@ -226,7 +243,9 @@ void diag_main_mode_stop(struct ike_diagnosis *d, const struct isakmp_sa *sa, un
 	d->sent = sent;
 	if (message == 5 && sent && natt_silent(sa))
 		set_natt_mend(d, sa);
-	else if (message == 5)
+	else if (message == 5 ||
+		 (first_has_id && (sa->hint.notify == N_INVALID_ID_INFORMATION ||
+				   sa->hint.notify == N_AUTHENTICATION_FAILED)))
 		diag_not_believed(d, sa);
 	else if (sa->hint.version)
 		set_exchange(d, sa->hint.version, sa->hint.exchange);
@@ -237,12 +256,19 @@ void diag_main_mode_stop(struct ike_diagnosis *d, const struct isakmp_sa *sa, un
 	diagnosis_say(d);
 }
 
+/* The message that comes to port 4500 where there is a NAT. Aggressive Mode: whether there is one is said
+ * in the very message. */
+static bool awaited_natt(const struct isakmp_sa *sa, unsigned message)
+{
+	return sa->phase1 == EXCH_IDENTITY_PROTECTION && message == 5 && sa->encap;
+}
+
 void diag_abandoned(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsigned message)
 {
 	diag_begin_sa(d, IKE_DIAG_SILENT, sa, NULL);
 	d->message = message;
 	/* with a NAT, or as if there were one, the peer goes on from port 4500 */
-	if (message == 5 && sa->encap && !sa->heard_natt)
+	if (awaited_natt(sa, message) && !sa->heard_natt)
 		set_natt_mend(d, sa);
 	else
 		snprintf(d->remedy, sizeof(d->remedy),
@@ -259,8 +285,8 @@ void diag_garbage(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsigned 
 	if (signs(sa)) {
 		d->code = IKE_DIAG_OTHER;
 		snprintf(d->fact, sizeof(d->fact),
-			 "Main Mode message %u of %s cannot be read: damaged, or forged", message,
-			 d->peer);
+			 "%s message %u of %s cannot be read: damaged, or forged",
+			 exchange_name(d->phase1), message, d->peer);
 	} else {
 		set_secret_mend(d);
 	}

@@ -14,7 +14,7 @@ void diag_mismatch(struct ike_diagnosis *d, const struct isakmp_sa *sa, const st
 		   const struct mismatch *m);
 /* As the initiator: what the peer says, or does not, about our Main Mode message (1, 3 or 5). sent:
  * how often it went out when we gave up, 0: it is still awaited. */
-void diag_main_mode_stop(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsigned message,
+void diag_phase1_stop(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsigned message,
 			 unsigned sent);
 /* As the responder: the peer's next message, of that number, did not come in time. */
 void diag_abandoned(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsigned message);

@@ -58,6 +58,7 @@ struct ike_hint {
 struct ike_diagnosis {
 	enum ike_diag code;
 	bool initiator; /* our role */
+	uint8_t phase1; /* the exchange of phase 1, enum exchange_type */
 	bool degraded;  /* it works nevertheless */
 	bool probable;  /* what the evidence suggests; otherwise it is certain */
 	bool nat;       /* and a NAT is on the way */

@@ -118,16 +118,22 @@ static void say_hint_last(struct sentence *s, const struct ike_hint *h)
 	say_hint(s, h);
 }
 
-/* What came of our message: the start of sentences about a Main Mode that stops. */
+static const char *mode(const struct ike_diagnosis *d)
+{
+	return exchange_name(d->phase1);
+}
+
+/* What came of our message: the start of sentences about a phase 1 that stops. */
 static void say_stop(struct sentence *s, const struct ike_diagnosis *d)
 {
 	if (d->sent)
-		say(s, "%s (%s) does not answer Main Mode message %u on UDP port %u", d->peer,
-		    d->remote, d->message, d->port);
+		say(s, "%s (%s) does not answer %s message %u on UDP port %u", d->peer, d->remote,
+		    mode(d), d->message, d->port);
 	else if (d->message > 1)
-		say(s, "Main Mode with %s does not go on after message %u: ", d->peer, d->message);
+		say(s, "%s with %s does not go on after message %u: ", mode(d), d->peer,
+		    d->message);
 	else
-		say(s, "Main Mode with %s does not go on: ", d->peer);
+		say(s, "%s with %s does not go on: ", mode(d), d->peer);
 	if (!d->sent)
 		say_hint(s, &d->hint);
 }
@@ -135,7 +141,7 @@ static void say_stop(struct sentence *s, const struct ike_diagnosis *d)
 static void say_psk(struct sentence *s, const struct ike_diagnosis *d)
 {
 	if (!d->sent && !has_hint(&d->hint))
-		say(s, "Main Mode message %u does not verify: ", d->message);
+		say(s, "%s message %u does not verify: ", mode(d), d->message);
 	else {
 		say_stop(s, d);
 		say(s, d->sent ? ": " : "; ");
@@ -184,16 +190,15 @@ static void say_selectors(struct sentence *s, const struct ike_diagnosis *d)
 static void say_silent(struct sentence *s, const struct ike_diagnosis *d)
 {
 	if (!d->sent)
-		say(s, "%s stopped in the middle: Main Mode message %u never came", d->peer,
+		say(s, "%s stopped in the middle: %s message %u never came", d->peer, mode(d),
 		    d->message);
 	else if (d->child[0])
 		say(s, "%s does not answer Quick Mode for %s on UDP port %u", d->peer, d->child,
 		    d->port);
 	else
 		say(s,
-		    "%s (%s) is silent on UDP port %u: no answer to Main Mode message %u sent %u "
-		    "times",
-		    d->peer, d->remote, d->port, d->message, d->sent);
+		    "%s (%s) is silent on UDP port %u: no answer to %s message %u sent %u times",
+		    d->peer, d->remote, d->port, mode(d), d->message, d->sent);
 	say_hint_last(s, &d->hint);
 }
 

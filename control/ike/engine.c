@@ -113,7 +113,7 @@ size_t ike_objects(const struct ike *ike)
 static void input_foreign(struct ike *ike, struct inmsg *m)
 {
 	struct isakmp_sa *sa = sa_find(ike, m->hdr.icookie, m->hdr.rcookie);
-	struct peer *peer = peer_by_path(ike, m->path);
+	struct peer *peer = peer_by_path(ike, m->path, 0);
 	uint64_t now = ike_now(ike);
 	struct ike_diagnosis d;
 
@@ -133,7 +133,7 @@ static void input_foreign(struct ike *ike, struct inmsg *m)
 				  N_UNSUPPORTED_EXCHANGE_TYPE);
 }
 
-/* No responder cookie yet: Main Mode message 1, new or repeated, or an error about ours. */
+/* No responder cookie yet: message 1 of phase 1, new or repeated, or an error about ours. */
 static void input_first(struct ike *ike, struct inmsg *m)
 {
 	struct isakmp_sa *sa = sa_find_first(ike, m->hdr.icookie, m->path);
@@ -145,14 +145,10 @@ static void input_first(struct ike *ike, struct inmsg *m)
 			informational_clear(sa, m);
 		return;
 	}
-	if (m->hdr.exchange == EXCH_AGGRESSIVE && !ike->closing) {
-		input_foreign(ike, m);
-		return;
-	}
-	if (m->hdr.exchange != EXCH_IDENTITY_PROTECTION || m->hdr.msgid != 0 || ike->closing)
+	if (!exchange_is_phase1(m->hdr.exchange) || m->hdr.msgid != 0 || ike->closing)
 		goto drop;
 	if (sa) {
-		struct exchange *x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
+		struct exchange *x = exchange_find(sa, m->hdr.exchange, 0);
 		if (x)
 			exchange_receive(x, m);
 		return;
@@ -160,14 +156,17 @@ static void input_first(struct ike *ike, struct inmsg *m)
 	/* before anything is parsed: a flood costs no more than this */
 	if (half_open_full(ike, &m->path->remote))
 		return;
-	peer = peer_by_path(ike, m->path);
-	if (peer && !peer->down) {
-		main_mode_respond(ike, peer, m);
+	peer = peer_by_path(ike, m->path, m->hdr.exchange);
+	if (!peer) {
+		input_foreign(ike, m);
 		return;
 	}
-	if (peer)
-		ike_note(ike, peer, NULL, "Main Mode from %s ignored: it is down by command",
-			 peer->cfg.name);
+	if (!peer->down) {
+		phase1_respond(peer, m);
+		return;
+	}
+	ike_note(ike, peer, NULL, "%s from %s ignored: it is down by command",
+		 exchange_name(m->hdr.exchange), peer->cfg.name);
 drop:
 	ike->totals.dropped++;
 }
@@ -192,7 +191,8 @@ static void input_known(struct isakmp_sa *sa, struct inmsg *m)
 	sa->heard_natt |= m->path->local_port == 4500;
 	switch (m->hdr.exchange) {
 	case EXCH_IDENTITY_PROTECTION:
-		x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
+	case EXCH_AGGRESSIVE:
+		x = exchange_find(sa, m->hdr.exchange, 0);
 		if (x && m->hdr.msgid == 0)
 			exchange_receive(x, m);
 		else

@@ -105,6 +105,7 @@ struct isakmp_sa {
 	bool initiator, dead;
 	bool published; /* in ike->sas */
 	bool half_open; /* responder, peer not authenticated: in ike->half_open */
+	uint8_t phase1; /* enum exchange_type: Main Mode or Aggressive Mode */
 	bool stale;     /* a Quick Mode timed out under it: not used for new ones */
 	enum ike_sa_state state;
 	uint8_t icookie[ISAKMP_COOKIE_LEN], rcookie[ISAKMP_COOKIE_LEN];
@@ -199,6 +200,13 @@ struct qm { /* Quick Mode's own */
 	struct ip_addr oa_local, oa_remote; /* NAT-OA of the peer: our address, and its own */
 };
 
+struct am { /* Aggressive Mode's own */
+	struct buf id;                /* the peer's ID body, as it came in message 1 or 2 */
+	struct buf hash;              /* initiator: HASH_R */
+	unsigned proposal, transform; /* responder: what it chose of x->sai */
+	struct buf early; /* responder: a message under the new SA that overtook message 3 */
+};
+
 /* A signature to be made, or a peer to be checked: what a job takes with it and brings back. */
 struct auth_work {
 	struct cert_own *own;     /* to sign with; a reference */
@@ -243,7 +251,8 @@ struct exchange {
 	struct auth_work *work; /* of Main Mode with signatures */
 	struct buf ni, nr, peer_ke;
 	struct buf gxy; /* secret */
-	struct buf sai; /* Main Mode: the initiator's SA body */
+	struct buf sai; /* phase 1: the initiator's SA body */
+	struct am am;
 	struct qm qm;
 };
 
@@ -367,9 +376,11 @@ struct peer *peer_next_at(struct ike *ike, const struct ip_addr *remote, struct 
 struct child *child_next_of(struct ike *ike, uint32_t policy, struct child *c);
 
 /* ------------------------------------------------------------------------ peer.c ------------ */
-/* The connection for a path: exact addresses first, then any; one that is down by command only
- * where no other has the same claim. */
-struct peer *peer_by_path(struct ike *ike, const struct ike_path *path);
+/* The connection for a path that does phase 1 in this exchange (0: whichever): exact addresses first,
+ * then any; one that is down by command only where no other has the same claim. */
+struct peer *peer_by_path(struct ike *ike, const struct ike_path *path, uint8_t phase1);
+/* The exchange that its phase 1 is done in, by either side: enum exchange_type. */
+uint8_t peer_phase1(const struct peer *peer);
 bool peer_accepts(const struct peer *peer, const struct ike_path *path);
 /* Takes whoever knows the secret: any address, and no identity configured. */
 bool peer_is_open(const struct peer *peer);
@@ -459,7 +470,8 @@ void pair_volume(struct pair *pair, struct sa_params *p);
 uint64_t pair_send_on_us(const struct pair *successor);
 
 /* ------------------------------------------------------------------------ isakmp_sa.c ------- */
-struct isakmp_sa *sa_new(struct peer *peer, const struct ike_path *path, bool initiator);
+struct isakmp_sa *sa_new(struct peer *peer, const struct ike_path *path, bool initiator,
+			 uint8_t phase1);
 void sa_publish(struct isakmp_sa *sa); /* responder: its initiator cookie is known */
 void sa_move(struct isakmp_sa *sa, struct peer *to);
 /* By both cookies, or by the initiator's while an initiator does not know the other yet. */
@@ -511,7 +523,9 @@ void job_free(struct ike *ike, struct job *job);
 
 /* ------------------------------------------------------------------------ the exchanges ----- */
 int main_mode_start(struct peer *peer);
-void main_mode_respond(struct ike *ike, struct peer *peer, struct inmsg *m);
+int aggressive_start(struct peer *peer);
+/* A first message of Main Mode or Aggressive Mode. peer: the first that its path may mean. */
+void phase1_respond(struct peer *peer, struct inmsg *m);
 /* What fails is told by child_failed(). */
 void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx, uint32_t replaces);
 void quick_mode_installed(struct exchange *x);
@@ -520,7 +534,7 @@ void quick_mode_respond(struct isakmp_sa *sa, struct inmsg *m);
 void quick_mode_refused(struct isakmp_sa *sa, const struct notify *n);
 void informational_receive(struct isakmp_sa *sa, struct inmsg *m);
 void informational_clear(struct isakmp_sa *sa, struct inmsg *m);
-/* What the peer says, mostly without proof, while we wait for its answer in Main Mode. */
+/* What the peer says, mostly without proof, while we wait for its answer in phase 1. */
 void informational_hint(struct isakmp_sa *sa, struct ike_hint h);
 /* Returns the message as sent, for a moment (until engine_reap()), or NULL. */
 const struct buf *info_notify(struct isakmp_sa *sa, uint8_t proto, uint16_t type, const void *spi,
@@ -541,6 +555,8 @@ uint64_t lifetime_bytes(uint64_t life_kb);
 void lifetime_tell(struct msgbuf *m, uint8_t proto, uint32_t spi, uint32_t life_s, uint64_t life_kb);
 /* Likewise for phase 1, in message 6: sa->told_s and told_kb. */
 void lifetime_tell_sa(struct msgbuf *m, const struct isakmp_sa *sa);
+/* The same in an Informational, once the SA stands. */
+void lifetime_notify_sa(struct isakmp_sa *sa);
 /* Shortens what was chosen to what such a notify in the message says. */
 void lifetime_read(const struct payload_list *l, struct esp_choice *c);
 /* Likewise what an ISAKMP SA has, by one notify (of any kind, about any protocol). */
@@ -555,7 +571,7 @@ bool pair_index_read(const struct payload_list *l, unsigned *idx);
 /* ------------------------------------------------------------------------ natt.c, vendor.c -- */
 void natt_write(struct msgbuf *m, const struct isakmp_sa *sa, enum hash_alg hash);
 void natt_read(struct isakmp_sa *sa, const struct payload_list *l);
-void natt_float(struct isakmp_sa *sa); /* initiator, before message 5 */
+void natt_float(struct isakmp_sa *sa); /* initiator, before its last message */
 uint16_t natt_encap(const struct isakmp_sa *sa, enum sa_mode mode);
 /* Transport mode in UDP: both original addresses, as far as we know them (RFC 3947 section 5.2). */
 void natt_oa_write(struct msgbuf *m, const struct isakmp_sa *sa, bool initiator);

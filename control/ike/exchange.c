@@ -27,7 +27,7 @@ struct exchange *exchange_new(struct isakmp_sa *sa, uint8_t type, bool initiator
 	x->msgid = msgid;
 	x->started_us = ike_now(ike);
 	timer_init(&x->timer, exchange_timer, x);
-	if (type != EXCH_IDENTITY_PROTECTION &&
+	if (!exchange_is_phase1(type) &&
 	    ike_phase2_iv(sa->keys, sa->last_block, msgid, x->iv) != 0) {
 		ike_secret_dealloc(ike, x, sizeof(*x));
 		return NULL;
@@ -46,6 +46,11 @@ struct exchange *exchange_find(struct isakmp_sa *sa, uint8_t type, uint32_t msgi
 	return NULL;
 }
 
+struct exchange *exchange_phase1(struct isakmp_sa *sa)
+{
+	return exchange_find(sa, sa->phase1, 0);
+}
+
 /* What only the negotiation itself needed. */
 static void exchange_forget(struct exchange *x)
 {
@@ -55,6 +60,9 @@ static void exchange_forget(struct exchange *x)
 	buf_free(ike, &x->nr);
 	buf_free(ike, &x->peer_ke);
 	buf_free(ike, &x->sai);
+	buf_free(ike, &x->am.id);
+	buf_free(ike, &x->am.hash);
+	buf_free(ike, &x->am.early);
 	buf_free(ike, &x->qm.sa_body);
 	buf_free(ike, &x->qm.id_i);
 	buf_free(ike, &x->qm.id_r);
@@ -165,7 +173,7 @@ static void exchange_timeout(struct exchange *x)
 {
 	const struct step *s = step_find(x->type, x->initiator, x->step);
 
-	if (x->type == EXCH_IDENTITY_PROTECTION)
+	if (exchange_is_phase1(x->type))
 		mm_timeout(x, s);
 	else if (x->type == EXCH_QUICK)
 		qm_timeout(x);
@@ -234,7 +242,7 @@ static int message_open(struct exchange *x, const struct step *s, struct inmsg *
 	}
 	memcpy(ike->plain, m->raw.p + ISAKMP_HDR_LEN, len);
 	memcpy(iv, x->iv, IKE_MAX_BLOCK);
-	if (s->encrypted && (len == 0 || ike_decrypt(x->sa->keys, iv, ike->plain, len) != 0)) {
+	if ((m->hdr.flags & ISAKMP_FLAG_ENC) && (len == 0 || ike_decrypt(x->sa->keys, iv, ike->plain, len) != 0)) {
 		*why = "its length is not a whole number of cipher blocks";
 		return -EBADMSG;
 	}
@@ -248,10 +256,10 @@ static bool step_admits(struct exchange *x, const struct step *s, const struct i
 {
 	bool encrypted = m->hdr.flags & ISAKMP_FLAG_ENC;
 
-	if (encrypted != s->encrypted || (encrypted && !x->sa->keys))
+	if ((encrypted != s->encrypted && !s->or_clear) || (encrypted && !x->sa->keys))
 		return false;
 	/* nothing authenticates an address before the hash does: it must not move until then */
-	return s->hash != STEP_NO_HASH || same_remote(m->path, &x->sa->path);
+	return (encrypted && s->hash != STEP_NO_HASH) || same_remote(m->path, &x->sa->path);
 }
 
 void exchange_receive(struct exchange *x, struct inmsg *m)
@@ -270,7 +278,7 @@ void exchange_receive(struct exchange *x, struct inmsg *m)
 	}
 	if (message_open(x, s, m, iv, &why) != 0) {
 		ike->totals.dropped++;
-		if (s->encrypted && s->exchange == EXCH_IDENTITY_PROTECTION)
+		if (s->encrypted && exchange_is_phase1(s->exchange))
 			mm_garbage(x, s);
 		else
 			ike_note(ike, x->sa->peer, x->sa, "%s dropped: %s", s->name, why);
@@ -284,7 +292,7 @@ void exchange_receive(struct exchange *x, struct inmsg *m)
 	memcpy(x->seen[x->n_seen++], digest, DIGEST_LEN);
 	timer_cancel(&ike->timers, &x->timer);
 	buf_free(ike, &x->tx); /* it answered an older message */
-	if (s->encrypted)
+	if (m->hdr.flags & ISAKMP_FLAG_ENC)
 		sa_count(x->sa, m->hdr.length);
 	if (s->hash != STEP_NO_HASH)
 		sa_heard(x->sa, m->path);
@@ -313,7 +321,7 @@ static const struct buf *exchange_notify(struct exchange *x, uint16_t notify)
 	if (!notify || x->notified)
 		return NULL;
 	x->notified = true;
-	if (x->type == EXCH_IDENTITY_PROTECTION) {
+	if (exchange_is_phase1(x->type)) {
 		info_clear_notify(x->ike, &sa->path, sa->icookie, sa->rcookie, notify);
 		return NULL;
 	}
@@ -343,6 +351,14 @@ static void quick_failed(struct exchange *x, uint16_t notify, const struct ike_d
 		child_failed(child);
 }
 
+/* We have the last message of phase 1: for the other side the SA stands. */
+static bool has_last_message(const struct exchange *x)
+{
+	if (x->type == EXCH_AGGRESSIVE)
+		return !x->initiator && x->n_seen == AM_MESSAGES_IN;
+	return x->initiator && x->n_seen == MM_MESSAGES_IN;
+}
+
 void exchange_diagnose(struct exchange *x, uint16_t notify, const struct ike_diagnosis *d)
 {
 	struct isakmp_sa *sa = x->sa;
@@ -358,12 +374,12 @@ void exchange_diagnose(struct exchange *x, uint16_t notify, const struct ike_dia
 		quick_failed(x, notify, d);
 		return;
 	}
-	bool stands = x->initiator && x->n_seen == MM_MESSAGES_IN;
+	bool stands = has_last_message(x);
 	if (!stands)
 		exchange_notify(x, notify);
 	ike->totals.phase1.failed++;
 	ike_event_diagnosis(ike, IKE_EV_PHASE1_FAILED, sa->peer, NULL, sa, d);
-	if (stands) /* for the responder, which has sent its last message */
+	if (stands)
 		sa_take_back(sa, x->iv, notify);
 	else
 		sa_kill(sa);

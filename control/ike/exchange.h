@@ -23,6 +23,7 @@ struct step {
 	uint8_t step;     /* counts from 0 within exchange and role */
 	uint8_t number;   /* of the message in the exchange, from 1 */
 	bool encrypted;
+	bool or_clear;     /* in the clear as well: Aggressive Mode's last (RFC 2409 section 5) */
 	uint8_t first;     /* payload type that must come first, PL_NONE = any order */
 	uint64_t required; /* exactly one of each, but PL_ID and PL_NAT_D: see step_check() */
 	uint64_t optional;
@@ -48,9 +49,16 @@ static inline const struct payload *need(const struct inmsg *m, uint8_t type)
 	return payload_find(&m->list, type, 0);
 }
 
+static inline bool exchange_is_phase1(uint8_t type)
+{
+	return type == EXCH_IDENTITY_PROTECTION || type == EXCH_AGGRESSIVE;
+}
+
 /* NULL when there is no memory. */
 struct exchange *exchange_new(struct isakmp_sa *sa, uint8_t type, bool initiator, uint32_t msgid);
 struct exchange *exchange_find(struct isakmp_sa *sa, uint8_t type, uint32_t msgid);
+/* The one that made the SA, or is making it. */
+struct exchange *exchange_phase1(struct isakmp_sa *sa);
 /* Out of the SA and out of service; freed by engine_reap(). What it negotiated dies with it. */
 void exchange_kill(struct exchange *x);
 void exchange_free(struct exchange *x);
@@ -58,8 +66,13 @@ void exchange_free(struct exchange *x);
 void exchange_done(struct exchange *x);
 
 #define MM_MESSAGES_IN 3 /* Main Mode: that many come in */
+#define AM_MESSAGES_IN 2 /* Aggressive Mode, responder */
 #define MM_STEP_AUTH   2 /* Main Mode: the other side's ID and HASH */
 #define MM_STEP_SIGNED 3 /* or its ID, certificates and SIG */
+#define AM_STEP_ANSWER        0 /* Aggressive Mode, initiator: message 2 with HASH */
+#define AM_STEP_ANSWER_SIGNED 1 /* or with SIG */
+#define AM_STEP_AUTH          1 /* responder: message 3 likewise */
+#define AM_STEP_SIGNED        2
 #define STEP_NONE 255 /* nothing is awaited any more */
 
 /* Starts a message in ike->out. */
@@ -96,6 +109,15 @@ void mm_handle_1(struct exchange *x, const struct inmsg *m);
 /* Encrypted message that does not decrypt to anything: what that means for Main Mode. */
 void mm_garbage(struct exchange *x, const struct step *s);
 void mm_timeout(struct exchange *x, const struct step *s);
+/* aggressive.c, aggressive_init.c, aggressive_resp.c */
+int am_verify_1(struct exchange *x, const struct inmsg *m);
+int am_verify_2(struct exchange *x, const struct inmsg *m);
+int am_verify_3(struct exchange *x, const struct inmsg *m);
+int am_verify_signed(struct exchange *x, const struct inmsg *m);
+void am_handle_1(struct exchange *x, const struct inmsg *m);
+void am_handle_2(struct exchange *x, const struct inmsg *m);
+void am_handle_3(struct exchange *x, const struct inmsg *m);
+void am_handle_signed(struct exchange *x, const struct inmsg *m);
 /* quick_mode.c */
 int qm_verify_hash(struct exchange *x, const struct inmsg *m);
 void qm_handle_1(struct exchange *x, const struct inmsg *m);

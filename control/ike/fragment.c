@@ -269,7 +269,7 @@ static bool fragment_take(struct ike *ike, struct isakmp_sa *sa, struct peer *pe
 
 bool fragment_input(struct ike *ike, struct isakmp_sa *sa, struct inmsg *m, struct buf *whole)
 {
-	struct peer *peer = sa ? sa->peer : peer_by_path(ike, m->path);
+	struct peer *peer = sa ? sa->peer : peer_by_path(ike, m->path, 0);
 	struct fragment f;
 	const char *why;
 

@@ -82,6 +82,7 @@ struct ike_peer_cfg {
 	uint32_t idle_s;	/* a Main Mode SA without SA pairs is deleted after that, 0 = never */
 	bool dpd_on_demand;	/* probe only when packets go out and none come back */
 	uint32_t dpd_s;		/* idle seconds before a DPD probe, 0 = never ask (always answer) */
+	bool aggressive;	/* phase 1 in Aggressive Mode, by either side; otherwise in Main Mode */
 	bool force_encap;	/* UDP encapsulation even without a NAT */
 	enum fragmentation fragmentation; /* of IKE messages; see fragment.h */
 	uint32_t fragment_size; /* bytes of an IP packet that are not too long, 0 = IKE_FRAGMENT_SIZE */
@@ -227,6 +228,7 @@ struct ike_sa_info {
 	const char *peer; /* "" while a responder does not know it yet */
 	enum ike_sa_state state;
 	bool initiator;
+	uint8_t phase1; /* enum exchange_type: Main Mode or Aggressive Mode */
 	uint8_t icookie[ISAKMP_COOKIE_LEN], rcookie[ISAKMP_COOKIE_LEN];
 	struct ike_path path;
 	bool nat_local, nat_remote; /* who is behind a NAT */

@@ -228,10 +228,10 @@ void info_handle(struct exchange *x, const struct inmsg *m)
 	}
 }
 
-/* The number of our Main Mode message that is not answered yet; 0: none. */
+/* The number of our phase 1 message that is not answered yet; 0: none. */
 static unsigned awaits_answer(struct isakmp_sa *sa)
 {
-	struct exchange *x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
+	struct exchange *x = exchange_phase1(sa);
 	const struct step *s = x && !x->done ? step_find(x->type, x->initiator, x->step) : NULL;
 
 	return s ? s->number - 1u : 0;
@@ -246,7 +246,7 @@ void informational_hint(struct isakmp_sa *sa, struct ike_hint h)
 	    memcmp(&sa->hint, &h, sizeof(h)) == 0 || sa->hint.proved)
 		return; /* said before, or less than what is known */
 	sa->hint = h;
-	diag_main_mode_stop(&d, sa, message, 0);
+	diag_phase1_stop(&d, sa, message, 0);
 	peer_diagnosis(sa->peer, NULL, sa, &d);
 }
 
@@ -267,7 +267,7 @@ static uint16_t error_in(const struct payload_list *l)
  * identity. The IV starts at the last block of Main Mode so far, which is our message 5's. */
 static bool hint_open(struct isakmp_sa *sa, const struct inmsg *m, struct ike_hint *h)
 {
-	struct exchange *x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
+	struct exchange *x = exchange_phase1(sa);
 	size_t len = m->hdr.length - ISAKMP_HDR_LEN;
 	uint8_t *plain = sa->ike->plain, iv[IKE_MAX_BLOCK], want[HASH_MAX_LEN];
 	struct payload_list *l = &sa->ike->in.list;
@@ -292,7 +292,7 @@ static bool hint_open(struct isakmp_sa *sa, const struct inmsg *m, struct ike_hi
 	return true;
 }
 
-/* During Main Mode, or under an SA that cannot decrypt it: anybody may have written it. */
+/* During phase 1, or under an SA that cannot decrypt it: anybody may have written it. */
 void informational_clear(struct isakmp_sa *sa, struct inmsg *m)
 {
 	struct ike_hint h = { 0 };

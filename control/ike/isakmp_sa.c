@@ -24,7 +24,8 @@ static bool is_zero(const uint8_t *cookie)
 	return memcmp(cookie, zero, sizeof(zero)) == 0;
 }
 
-struct isakmp_sa *sa_new(struct peer *peer, const struct ike_path *path, bool initiator)
+struct isakmp_sa *sa_new(struct peer *peer, const struct ike_path *path, bool initiator,
+			 uint8_t phase1)
 {
 	struct ike *ike = peer->ike;
 	struct isakmp_sa *sa = ike_alloc(ike, sizeof(*sa));
@@ -39,6 +40,7 @@ struct isakmp_sa *sa_new(struct peer *peer, const struct ike_path *path, bool in
 	sa->ike = ike;
 	sa->peer = peer;
 	sa->initiator = initiator;
+	sa->phase1 = phase1;
 	sa->path = *path;
 	sa->created_us = ike_now(ike);
 	TAILQ_INIT(&sa->exchanges);
@@ -91,12 +93,12 @@ struct isakmp_sa *sa_find_first(struct ike *ike, const uint8_t *icookie,
 	return NULL;
 }
 
-/* Whoever forged its source never saw our cookie, so its exchange stands at message 3 for ever. */
+/* Whoever forged its source never saw our cookie, so nothing follows its first message. */
 static bool half_open_idle(struct isakmp_sa *sa, uint64_t now)
 {
-	struct exchange *x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
+	struct exchange *x = exchange_phase1(sa);
 
-	return x && !x->busy && x->step == 1 && sa->created_us + HALF_OPEN_YIELD_US <= now;
+	return x && !x->busy && x->n_seen == 1 && sa->created_us + HALF_OPEN_YIELD_US <= now;
 }
 
 bool half_open_full(struct ike *ike, const struct ip_addr *source)
@@ -400,11 +402,11 @@ void sa_take_back(struct isakmp_sa *sa, const uint8_t *last_block, uint16_t noti
 	timer_set(&ike->timers, &sa->life, ike_now(ike) + GRACE_US);
 }
 
-/* The first Main Mode of a responder did not come to its end in time. */
+/* The phase 1 of a responder did not come to its end in time. */
 static void sa_abandoned(struct isakmp_sa *sa)
 {
 	struct ike *ike = sa->ike;
-	struct exchange *x = exchange_find(sa, EXCH_IDENTITY_PROTECTION, 0);
+	struct exchange *x = exchange_phase1(sa);
 	const struct step *s = x ? step_find(x->type, x->initiator, x->step) : NULL;
 	struct ike_diagnosis d;
 
@@ -426,10 +428,10 @@ static void sa_life(void *arg)
 	struct isakmp_sa *sa = arg;
 	struct ike *ike = sa->ike;
 
-	if (sa->half_open) {
-		sa_abandoned(sa);
-	} else if (sa->state == IKE_SA_CLOSING) {
+	if (sa->state == IKE_SA_CLOSING) {
 		sa_kill(sa);
+	} else if (sa->half_open) {
+		sa_abandoned(sa);
 	} else if (sa->state == IKE_SA_REKEYED) {
 		if (sa_negotiates(sa) && ike_now(ike) < sa->expires_us)
 			timer_set(&ike->timers, &sa->life, ike_now(ike) + GRACE_US);

@@ -6,6 +6,7 @@
 #include "engine.h"
 
 #define ATTR_BASIC 0x8000
+#define LIFE_LEN   16 /* bytes of the two attributes of one limit */
 
 static void put_life(struct msgbuf *m, uint16_t type, uint64_t value)
 {
@@ -60,6 +61,19 @@ void lifetime_tell_sa(struct msgbuf *m, const struct isakmp_sa *sa)
 	memcpy(spi, sa->icookie, ISAKMP_COOKIE_LEN);
 	memcpy(spi + ISAKMP_COOKIE_LEN, sa->rcookie, ISAKMP_COOKIE_LEN);
 	tell(m, PROTO_ISAKMP, spi, sizeof(spi), sa->told_s, sa->told_kb);
+}
+
+void lifetime_notify_sa(struct isakmp_sa *sa)
+{
+	uint8_t spi[2 * ISAKMP_COOKIE_LEN], data[2 * LIFE_LEN];
+	struct msgbuf m = { .buf = data, .cap = sizeof(data) };
+
+	memcpy(spi, sa->icookie, ISAKMP_COOKIE_LEN);
+	memcpy(spi + ISAKMP_COOKIE_LEN, sa->rcookie, ISAKMP_COOKIE_LEN);
+	put_life(&m, LIFE_SECONDS, sa->told_s);
+	put_life(&m, LIFE_KILOBYTES, sa->told_kb);
+	if (m.len)
+		info_notify(sa, PROTO_ISAKMP, N_RESPONDER_LIFETIME, spi, sizeof(spi), data, m.len);
 }
 
 /* Big endian, of any length; what does not fit is the largest number. */

@@ -49,25 +49,38 @@ int mm_verify_ke(struct exchange *x, const struct inmsg *m)
 	if (nonce >= IKE_NONCE_MIN && nonce <= IKE_NONCE_MAX && g && ke == g->public_len)
 		return 0;
 	peer_error(x->sa->peer, x->sa,
-		   "Main Mode with %s: nonce of %zu bytes, public value of %zu bytes: one of the "
-		   "two has a wrong length",
-		   x->sa->peer->cfg.name, nonce, ke);
+		   "%s with %s: nonce of %zu bytes, public value of %zu bytes: one of the two has "
+		   "a wrong length",
+		   exchange_name(x->type), x->sa->peer->cfg.name, nonce, ke);
 	return -EBADMSG;
+}
+
+int mm_nonce(struct exchange *x, struct buf *nonce)
+{
+	uint8_t n[IKE_NONCE_OURS];
+	struct ike *ike = x->ike;
+
+	if (ike->ops.random(ike->ops.ctx, n, sizeof(n)) != 0)
+		return -ENOMEM;
+	return buf_set(ike, nonce, n, sizeof(n));
+}
+
+struct view mm_public_ours(const struct exchange *x)
+{
+	return (struct view){ dh_public(x->dh), group_info(x->sa->t.group)->public_len };
 }
 
 /* Adds KE, our nonce and NAT-D, and sends. */
 int mm_send_ke(struct exchange *x, struct buf *nonce, uint8_t next)
 {
-	uint8_t n[IKE_NONCE_OURS];
-	struct ike *ike = x->ike;
+	struct view ours = mm_public_ours(x);
 	struct msgbuf m;
 
-	if (ike->ops.random(ike->ops.ctx, n, sizeof(n)) != 0 ||
-	    buf_set(ike, nonce, n, sizeof(n)) != 0)
+	if (mm_nonce(x, nonce) != 0)
 		return -ENOMEM;
 	exchange_begin(x, &m, false);
-	msg_payload(&m, PL_KE, dh_public(x->dh), group_info(x->sa->t.group)->public_len);
-	msg_payload(&m, PL_NONCE, n, sizeof(n));
+	msg_payload(&m, PL_KE, ours.p, ours.len);
+	msg_payload(&m, PL_NONCE, nonce->p, nonce->len);
 	if (mm_signs(x->sa))
 		mm_put_requests(&m, x->sa);
 	natt_write(&m, x->sa, x->sa->t.hash);
@@ -78,7 +91,7 @@ void mm_public_failed(struct exchange *x, int rc)
 {
 	exchange_fail(x, rc == -EKEYREJECTED ? N_INVALID_KEY_INFORMATION : 0,
 		      rc == -EKEYREJECTED ? "the public value of %s is not usable in its group"
-					  : "Main Mode with %s: out of memory",
+					  : "phase 1 with %s: out of memory",
 		      x->sa->peer->cfg.name);
 }
 
@@ -87,8 +100,7 @@ int mm_derive(struct exchange *x)
 {
 	struct isakmp_sa *sa = x->sa;
 	const struct ike_peer_cfg *cfg = &sa->peer->cfg;
-	struct view ours = { dh_public(x->dh), group_info(sa->t.group)->public_len };
-	struct view theirs = buf_view(&x->peer_ke);
+	struct view ours = mm_public_ours(x), theirs = buf_view(&x->peer_ke);
 	struct ike_keys_in in = {
 		.ni = buf_view(&x->ni),
 		.nr = buf_view(&x->nr),
@@ -130,8 +142,7 @@ int mm_take_ke(struct exchange *x, const struct inmsg *m, struct buf *nonce)
 int mm_auth_hash(struct exchange *x, bool initiator, struct view id, uint8_t *out)
 {
 	struct isakmp_sa *sa = x->sa;
-	struct view ours = { dh_public(x->dh), group_info(sa->t.group)->public_len };
-	struct view theirs = buf_view(&x->peer_ke);
+	struct view ours = mm_public_ours(x), theirs = buf_view(&x->peer_ke);
 
 	return ike_auth_hash_with(cert_auth_hash(sa->auth, sa->t.hash), sa->keys, initiator,
 				  sa->initiator ? ours : theirs, sa->initiator ? theirs : ours,
@@ -226,6 +237,6 @@ void mm_timeout(struct exchange *x, const struct step *s)
 {
 	struct ike_diagnosis d;
 
-	diag_main_mode_stop(&d, x->sa, s->number - 1u, x->tries + 1);
+	diag_phase1_stop(&d, x->sa, s->number - 1u, x->tries + 1);
 	exchange_diagnose(x, 0, &d);
 }

@@ -31,7 +31,8 @@ static struct peer *mm_find_peer(struct isakmp_sa *sa, struct peer *was, const s
 		const struct ip_addr none = { .family = IP_NONE };
 		p = NULL;
 		while ((p = peer_next_at(sa->ike, any ? &none : &sa->path.remote, p))) {
-			if (p == was || !peer_accepts(p, &sa->path) || !same_proof(p, was))
+			if (p == was || p->cfg.aggressive || !peer_accepts(p, &sa->path) ||
+			    !same_proof(p, was))
 				continue;
 			want = peer_remote_id(p, &sa->path);
 			if (!peer_is_open(p) && ike_id_equal(&want, id))
@@ -81,7 +82,8 @@ static bool mm_identify(struct exchange *x, const struct ike_id *id)
 	sa_move(sa, p);
 	if (p->down) {
 		exchange_fail(x, N_AUTHENTICATION_FAILED,
-			      "Main Mode of %s refused: down by command", p->cfg.name);
+			      "%s of %s refused: down by command", exchange_name(x->type),
+			      p->cfg.name);
 		return false;
 	}
 	if (!peer_allows(p, &sa->t)) {
@@ -108,15 +110,25 @@ bool mm_says_contact(const struct inmsg *m)
 
 bool mm_accept(struct exchange *x, const struct ike_id *id, bool contact)
 {
-	struct isakmp_sa *sa = x->sa;
-
 	if (!mm_identify(x, id))
 		return false;
-	sa->remote_id = *id;
-	if (contact) {
-		ike_note(x->ike, sa->peer, sa, "%s has started anew (INITIAL-CONTACT)",
-			 sa->peer->cfg.name);
-		peer_forget_before(sa->peer, sa->heard_us, sa);
-	}
+	mm_accepted(x, id, contact);
 	return true;
+}
+
+void mm_accepted(struct exchange *x, const struct ike_id *id, bool contact)
+{
+	struct isakmp_sa *sa = x->sa;
+
+	sa->remote_id = *id;
+	if (!contact)
+		return;
+	ike_note(x->ike, sa->peer, sa, "%s has started anew (INITIAL-CONTACT)", sa->peer->cfg.name);
+	peer_forget_before(sa->peer, sa->heard_us, sa);
+}
+
+void phase1_done(struct exchange *x)
+{
+	sa_established(x->sa, x->iv);
+	exchange_done(x);
 }

@@ -10,7 +10,7 @@ int main_mode_start(struct peer *peer)
 {
 	struct ike *ike = peer->ike;
 	struct ike_path path = { peer->cfg.local, peer->cfg.remote, 500, 500 };
-	struct isakmp_sa *sa = sa_new(peer, &path, true);
+	struct isakmp_sa *sa = sa_new(peer, &path, true, EXCH_IDENTITY_PROTECTION);
 	struct exchange *x = sa ? exchange_new(sa, EXCH_IDENTITY_PROTECTION, true, 0) : NULL;
 	struct msgbuf m;
 
@@ -92,7 +92,7 @@ static void mm_send_5(struct exchange *x, int rc)
 		return;
 	}
 	natt_float(x->sa);
-	if ((mm_signs(x->sa) ? mm_sign(x) : mm_send_auth(x, MM_STEP_AUTH)) != 0)
+	if ((mm_signs(x->sa) ? mm_sign(x, mm_signed) : mm_send_auth(x, MM_STEP_AUTH)) != 0)
 		mm_public_failed(x, -ENOMEM);
 }
 
@@ -106,6 +106,5 @@ void mm_handle_6(struct exchange *x, const struct inmsg *m)
 {
 	if (!mm_authenticated(x, m))
 		return;
-	sa_established(x->sa, x->iv);
-	exchange_done(x);
+	phase1_done(x);
 }

@@ -5,21 +5,20 @@
 #include "diagnose.h"
 #include "main_mode.h"
 
-void main_mode_respond(struct ike *ike, struct peer *peer, struct inmsg *m)
+void phase1_respond(struct peer *peer, struct inmsg *m)
 {
-	struct isakmp_sa *sa = sa_new(peer, m->path, false);
+	struct isakmp_sa *sa = sa_new(peer, m->path, false, m->hdr.exchange);
 	struct exchange *x = NULL;
 
 	if (!sa)
 		return;
 	memcpy(sa->icookie, m->hdr.icookie, ISAKMP_COOKIE_LEN);
 	sa_publish(sa);
-	x = exchange_new(sa, EXCH_IDENTITY_PROTECTION, false, 0);
+	x = exchange_new(sa, m->hdr.exchange, false, 0);
 	if (x)
 		exchange_receive(x, m);
 	if (!x || (!x->dead && x->n_seen == 0)) /* not even a message 1 */
 		sa_kill(sa);
-	(void)ike;
 }
 
 int mm_verify_1(struct exchange *x, const struct inmsg *m)
@@ -46,7 +45,7 @@ static int mm_select(struct isakmp_sa *sa, struct ike_choice *out, struct mismat
 	for (unsigned any = 0; any < 2; any++) {
 		p = NULL;
 		while ((p = peer_next_at(sa->ike, any ? &none : &sa->path.remote, p))) {
-			if (p->cfg.auth == was->cfg.auth || p->down ||
+			if (p->cfg.auth == was->cfg.auth || p->down || p->cfg.aggressive ||
 			    !peer_accepts(p, &sa->path) ||
 			    ike_offer_choose(offer, p->cfg.ike, p->cfg.n_ike, p->cfg.auth, out,
 					     &other) != 0)
@@ -106,6 +105,5 @@ void mm_handle_5(struct exchange *x, const struct inmsg *m)
 		mm_public_failed(x, -ENOMEM);
 		return;
 	}
-	sa_established(x->sa, x->iv);
-	exchange_done(x);
+	phase1_done(x);
 }

@@ -84,6 +84,18 @@ static int work_sign(struct auth_work *w)
 	return 0;
 }
 
+void mm_put_signed(struct msgbuf *m, const struct auth_work *w)
+{
+	for (unsigned i = 0; i < cert_own_count(w->own); i++) {
+		struct view der = cert_own_der(w->own, i);
+		msg_open(m, PL_CERT);
+		msg_put_u8(m, CERT_X509_SIGNATURE);
+		msg_put(m, der.p, der.len);
+		msg_close(m);
+	}
+	msg_payload(m, PL_SIG, w->sig, w->sig_len);
+}
+
 static int mm_send_signed(struct exchange *x, const struct auth_work *w)
 {
 	struct isakmp_sa *sa = x->sa;
@@ -93,42 +105,34 @@ static int mm_send_signed(struct exchange *x, const struct auth_work *w)
 
 	exchange_begin(x, &m, true);
 	msg_payload(&m, PL_ID, body, len);
-	for (unsigned i = 0; i < cert_own_count(w->own); i++) {
-		struct view der = cert_own_der(w->own, i);
-		msg_open(&m, PL_CERT);
-		msg_put_u8(&m, CERT_X509_SIGNATURE);
-		msg_put(&m, der.p, der.len);
-		msg_close(&m);
-	}
-	msg_payload(&m, PL_SIG, w->sig, w->sig_len);
+	mm_put_signed(&m, w);
 	mm_put_contact(&m, sa);
 	lifetime_tell_sa(&m, sa);
 	return exchange_send(x, &m, sa->initiator ? MM_STEP_SIGNED : STEP_NONE);
 }
 
-static void mm_signed(struct exchange *x, int rc)
+void mm_sign_failed(struct exchange *x, int rc)
 {
-	struct isakmp_sa *sa = x->sa;
+	const char *name = x->sa->peer->cfg.name, *mode = exchange_name(x->type);
 
-	if (rc != 0) {
-		exchange_fail(x, 0, "Main Mode with %s: our private key cannot sign",
-			      sa->peer->cfg.name);
-		return;
-	}
-	if (mm_send_signed(x, x->work) != 0) {
+	if (rc != 0)
+		exchange_fail(x, 0, "%s with %s: our private key cannot sign", mode, name);
+	else
 		exchange_fail(x, 0,
-			      "Main Mode with %s: our certificates do not fit into one message of "
-			      "%d bytes, or there is no memory",
-			      sa->peer->cfg.name, MSG_MAX);
-		return;
-	}
-	if (sa->initiator)
-		return;
-	sa_established(sa, x->iv);
-	exchange_done(x);
+			      "%s with %s: our certificates do not fit into one message of %d "
+			      "bytes, or there is no memory",
+			      mode, name, MSG_MAX);
 }
 
-int mm_sign(struct exchange *x)
+void mm_signed(struct exchange *x, int rc)
+{
+	if (rc != 0 || mm_send_signed(x, x->work) != 0)
+		mm_sign_failed(x, rc);
+	else if (!x->sa->initiator)
+		phase1_done(x);
+}
+
+int mm_sign(struct exchange *x, void (*then)(struct exchange *x, int rc))
 {
 	struct isakmp_sa *sa = x->sa;
 	struct auth_work *w = work_new(x);
@@ -142,18 +146,22 @@ int mm_sign(struct exchange *x)
 	w->id = peer_local_id(sa->peer, &sa->path);
 	len = ike_id_write(&w->id, body, sizeof(body));
 	rc = mm_auth_hash(x, sa->initiator, (struct view){ body, len }, w->hash);
-	return rc ? rc : job_start_auth(x, work_sign, mm_signed);
+	return rc ? rc : job_start_auth(x, work_sign, then);
 }
 
 /* ------------------------------------------------------------------------- their proof ------ */
 
 /* The form only: what it proves is found out by a job. */
+bool mm_signed_form(struct view id, struct view sig)
+{
+	struct ike_id parsed;
+
+	return ike_id_parse(id, &parsed) == 0 && sig.len <= CERT_MAX_SIG;
+}
+
 int mm_verify_signed(struct exchange *x, const struct inmsg *m)
 {
-	struct view sig = need(m, PL_SIG)->body;
-	struct ike_id id;
-
-	if (ike_id_parse(need(m, PL_ID)->body, &id) == 0 && sig.len <= CERT_MAX_SIG)
+	if (mm_signed_form(need(m, PL_ID)->body, need(m, PL_SIG)->body))
 		return 0;
 	mm_garbage(x, step_find(x->type, x->initiator, x->step));
 	return -EBADMSG;
@@ -209,27 +217,30 @@ static void mm_refused(struct exchange *x, const struct auth_work *w, int rc)
 	exchange_diagnose(x, N_AUTHENTICATION_FAILED, &d);
 }
 
-static void mm_checked(struct exchange *x, int rc)
+bool mm_proved(struct exchange *x, int rc)
 {
-	struct isakmp_sa *sa = x->sa;
 	struct auth_work *w = x->work;
 
 	if (rc != 0) {
 		mm_refused(x, w, rc);
-		return;
+		return false;
 	}
-	ike_note(x->ike, sa->peer, sa, "the certificate \"%s\" and its signature are good",
+	ike_note(x->ike, x->sa->peer, x->sa, "the certificate \"%s\" and its signature are good",
 		 w->subject);
-	mm_limit_life(sa, w);
-	if (!mm_accept(x, &w->id, w->contact))
+	mm_limit_life(x->sa, w);
+	return true;
+}
+
+static void mm_checked(struct exchange *x, int rc)
+{
+	struct auth_work *w = x->work;
+
+	if (!mm_proved(x, rc) || !mm_accept(x, &w->id, w->contact))
 		return;
-	if (!sa->initiator) {
-		if (mm_sign(x) != 0)
-			mm_public_failed(x, -ENOMEM);
-		return;
-	}
-	sa_established(sa, x->iv);
-	exchange_done(x);
+	if (x->sa->initiator)
+		phase1_done(x);
+	else if (mm_sign(x, mm_signed) != 0)
+		mm_public_failed(x, -ENOMEM);
 }
 
 /* Returns false after failing the exchange. */
@@ -256,25 +267,40 @@ static bool mm_take_certs(struct exchange *x, const struct inmsg *m, struct cert
 	return true;
 }
 
-void mm_handle_signed(struct exchange *x, const struct inmsg *m)
+bool mm_take_signed(struct exchange *x, const struct inmsg *m, struct view id)
 {
 	struct isakmp_sa *sa = x->sa;
-	struct view sig = need(m, PL_SIG)->body, id = need(m, PL_ID)->body;
+	struct view sig = need(m, PL_SIG)->body;
 	struct auth_work *w = work_new(x);
 
-	if (!w || !(w->bag = cert_bag_new())) {
+	if (!w || !(w->bag = cert_bag_new()) || ike_id_parse(id, &w->id) != 0) {
 		mm_public_failed(x, -ENOMEM);
-		return;
+		return false;
 	}
 	if (!mm_take_certs(x, m, w->bag))
-		return;
+		return false;
 	w->trust = cert_store_ref(sa->peer->cfg.trust);
 	w->now = ike_wall(x->ike);
-	w->contact = mm_says_contact(m);
-	mm_read_lifetime(sa, m); /* should it lie, nothing comes of this SA anyway */
+	if (m->hdr.flags & ISAKMP_FLAG_ENC) {
+		w->contact = mm_says_contact(m);
+		mm_read_lifetime(sa, m); /* should it lie, nothing comes of this SA anyway */
+	}
 	memcpy(w->sig, sig.p, sig.len);
 	w->sig_len = sig.len;
-	if (ike_id_parse(id, &w->id) != 0 || mm_auth_hash(x, !sa->initiator, id, w->hash) != 0 ||
-	    job_start_auth(x, work_check, mm_checked) != 0)
+	return true;
+}
+
+void mm_check_signed(struct exchange *x, struct view id, void (*then)(struct exchange *x, int rc))
+{
+	if (mm_auth_hash(x, !x->sa->initiator, id, x->work->hash) != 0 ||
+	    job_start_auth(x, work_check, then) != 0)
 		mm_public_failed(x, -ENOMEM);
+}
+
+void mm_handle_signed(struct exchange *x, const struct inmsg *m)
+{
+	struct view id = need(m, PL_ID)->body;
+
+	if (mm_take_signed(x, m, id))
+		mm_check_signed(x, id, mm_checked);
 }

@@ -16,6 +16,21 @@ static bool natd_hash(const struct isakmp_sa *sa, const struct ip_addr *a, uint1
 	return ike_natd_hash(sa->t.hash, sa->icookie, sa->rcookie, a, port, out) == 0;
 }
 
+/* Is it the hash of that address and port? What came to port 4500 because of a NAT (Aggressive Mode's
+ * message 3) may still be about port 500. */
+static bool natd_is(const struct isakmp_sa *sa, struct view hash, const struct ip_addr *a,
+		    uint16_t port)
+{
+	size_t len = hash_info(sa->t.hash)->len;
+	uint8_t want[HASH_MAX_LEN];
+
+	if (hash.len != len)
+		return false;
+	return (natd_hash(sa, a, port, want) && memcmp(hash.p, want, len) == 0) ||
+	       (sa->path.local_port == 4500 && natd_hash(sa, a, 500, want) &&
+		memcmp(hash.p, want, len) == 0);
+}
+
 /* The destination first, then the source. A wrong source makes the other side see a NAT before us:
  * that is how encapsulation is forced. */
 void natt_write(struct msgbuf *m, const struct isakmp_sa *sa, enum hash_alg hash)
@@ -36,21 +51,18 @@ void natt_write(struct msgbuf *m, const struct isakmp_sa *sa, enum hash_alg hash
 
 void natt_read(struct isakmp_sa *sa, const struct payload_list *l)
 {
-	uint8_t ours[HASH_MAX_LEN], theirs[HASH_MAX_LEN];
-	size_t len = hash_info(sa->t.hash)->len;
 	const struct payload *p = payload_find(l, natd_type(sa), 0);
 
 	if (sa->natt == NATT_NONE)
 		return;
-	if (!p || !natd_hash(sa, &sa->path.local, sa->path.local_port, ours) ||
-	    !natd_hash(sa, &sa->path.remote, sa->path.remote_port, theirs)) {
+	if (!p) {
 		sa->natt = NATT_NONE; /* it announced NAT-T and does not do it */
 		return;
 	}
-	sa->nat_local = p->body.len != len || memcmp(p->body.p, ours, len) != 0;
+	sa->nat_local = !natd_is(sa, p->body, &sa->path.local, sa->path.local_port);
 	sa->nat_remote = true;
 	for (unsigned k = 1; (p = payload_find(l, natd_type(sa), k)); k++)
-		if (p->body.len == len && memcmp(p->body.p, theirs, len) == 0)
+		if (natd_is(sa, p->body, &sa->path.remote, sa->path.remote_port))
 			sa->nat_remote = false;
 	sa->encap = sa->nat_local || sa->nat_remote || sa->peer->cfg.force_encap;
 	if (sa->encap)

@@ -18,14 +18,19 @@ bool peer_is_open(const struct peer *p)
 	return p->cfg.remote.family == IP_NONE && !p->cfg.remote_id.type;
 }
 
+uint8_t peer_phase1(const struct peer *p)
+{
+	return p->cfg.aggressive ? EXCH_AGGRESSIVE : EXCH_IDENTITY_PROTECTION;
+}
+
 /* The first that is up, or else the first, of those to one address. */
 static struct peer *first_at(struct ike *ike, const struct ip_addr *remote,
-			     const struct ike_path *path)
+			     const struct ike_path *path, uint8_t phase1)
 {
 	struct peer *p = NULL, *best = NULL;
 
 	while ((p = peer_next_at(ike, remote, p))) {
-		if (!peer_accepts(p, path))
+		if (!peer_accepts(p, path) || (phase1 && phase1 != peer_phase1(p)))
 			continue;
 		if (!p->down)
 			return p;
@@ -35,12 +40,12 @@ static struct peer *first_at(struct ike *ike, const struct ip_addr *remote,
 	return best;
 }
 
-struct peer *peer_by_path(struct ike *ike, const struct ike_path *path)
+struct peer *peer_by_path(struct ike *ike, const struct ike_path *path, uint8_t phase1)
 {
 	static const struct ip_addr any = { .family = IP_NONE };
-	struct peer *p = first_at(ike, &path->remote, path);
+	struct peer *p = first_at(ike, &path->remote, path, phase1);
 
-	return p ? p : first_at(ike, &any, path);
+	return p ? p : first_at(ike, &any, path, phase1);
 }
 
 struct ike_id peer_local_id(const struct peer *p, const struct ike_path *path)
@@ -216,7 +221,7 @@ void peer_maintain(void *arg)
 	if (call && !p->down && peer_may_initiate(p) && !peer_calls(p)) {
 		if (now < p->retry_at)
 			next = p->retry_at < next ? p->retry_at : next;
-		else if (main_mode_start(p) != 0)
+		else if ((p->cfg.aggressive ? aggressive_start(p) : main_mode_start(p)) != 0)
 			next = now + backoff_us(ike, p->failures++);
 	}
 	if (next != TIMER_NEVER && !p->kick.armed)

@@ -17,6 +17,7 @@ static void sa_info(struct isakmp_sa *sa, uint64_t now, struct ike_sa_info *i)
 		.peer = sa->peer->cfg.name,
 		.state = sa->state,
 		.initiator = sa->initiator,
+		.phase1 = sa->phase1,
 		.path = sa->path,
 		.nat_local = sa->nat_local,
 		.nat_remote = sa->nat_remote,

@@ -1,5 +1,5 @@
-/* The exchanges as a table: RFC 2409 sections 5.1 and 5.4 (Main Mode with signatures and with a
- * pre-shared key) and 5.5 (Quick Mode), RFC 2408 section 4.8 (Informational). */
+/* The exchanges as a table: RFC 2409 sections 5.1 and 5.4 (Main Mode and Aggressive Mode, with
+ * signatures and with a pre-shared key) and 5.5 (Quick Mode), RFC 2408 section 4.8 (Informational). */
 #include <errno.h>
 #include <stddef.h>
 
@@ -48,6 +48,34 @@ const struct step step_table[] = {
 	  .step = MM_STEP_SIGNED, .number = 6, .encrypted = true,
 	  .required = PB(PL_ID) | PB(PL_SIG), .optional = CERTS | ANYWHERE, .retransmit = true,
 	  .hash = STEP_AUTH, .verify = mm_verify_signed, .handle = mm_handle_signed },
+
+	/* Aggressive Mode, responder. Identities and certificates come before any keys; who sends the
+	 * last message may leave it in the clear. NAT-D: anywhere (RFC 3947 has them before HASH) */
+	{ .name = "Aggressive Mode message 1", .exchange = EXCH_AGGRESSIVE, .initiator = false,
+	  .step = 0, .number = 1, .first = PL_SA,
+	  .required = PB(PL_SA) | PB(PL_KE) | PB(PL_NONCE) | PB(PL_ID),
+	  .optional = ANYWHERE | PB(PL_CERT_REQ),
+	  .verify = am_verify_1, .handle = am_handle_1 },
+	{ .name = "Aggressive Mode message 3", .exchange = EXCH_AGGRESSIVE, .initiator = false,
+	  .step = AM_STEP_AUTH, .number = 3, .encrypted = true, .or_clear = true,
+	  .required = PB(PL_HASH), .optional = NATD | ANYWHERE, .hash = STEP_AUTH,
+	  .verify = am_verify_3, .handle = am_handle_3 },
+	{ .name = "Aggressive Mode message 3", .exchange = EXCH_AGGRESSIVE, .initiator = false,
+	  .step = AM_STEP_SIGNED, .number = 3, .encrypted = true, .or_clear = true,
+	  .required = PB(PL_SIG), .optional = CERTS | NATD | ANYWHERE, .hash = STEP_AUTH,
+	  .verify = am_verify_signed, .handle = am_handle_signed },
+
+	/* Aggressive Mode, initiator. The keys are made of message 2, so it is proved after it was taken */
+	{ .name = "Aggressive Mode message 2", .exchange = EXCH_AGGRESSIVE, .initiator = true,
+	  .step = AM_STEP_ANSWER, .number = 2, .first = PL_SA,
+	  .required = PB(PL_SA) | PB(PL_KE) | PB(PL_NONCE) | PB(PL_ID) | PB(PL_HASH),
+	  .optional = NATD | ANYWHERE, .retransmit = true,
+	  .verify = am_verify_2, .handle = am_handle_2 },
+	{ .name = "Aggressive Mode message 2", .exchange = EXCH_AGGRESSIVE, .initiator = true,
+	  .step = AM_STEP_ANSWER_SIGNED, .number = 2, .first = PL_SA,
+	  .required = PB(PL_SA) | PB(PL_KE) | PB(PL_NONCE) | PB(PL_ID) | PB(PL_SIG),
+	  .optional = CERTS | NATD | ANYWHERE, .retransmit = true,
+	  .verify = am_verify_2, .handle = am_handle_2 },
 
 	/* Quick Mode, responder */
 	{ .name = "Quick Mode message 1", .exchange = EXCH_QUICK, .initiator = false, .step = 0,
