@@ -94,6 +94,7 @@ void check_child_esn(struct check *c, struct where w, const struct raw_child *ra
 void check_child_ah(struct check *c, struct where w, const struct ike_peer_cfg *peer,
 		    const struct ike_child_cfg *child);
 /* Adds one struct ike_child_cfg, and its policy, per pair of local and remote network. */
+size_t check_remote_networks(const struct raw_child *raw, const struct ike_peer_cfg *peer); /* how many */
 void check_child_networks(struct check *c, struct where w, const struct raw_child *raw,
 			  struct ike_peer_cfg *peer, const struct ike_child_cfg *template);
 void check_child_pairs_number(struct check *c, struct where w, const struct raw_child *raw,
@@ -101,6 +102,11 @@ void check_child_pairs_number(struct check *c, struct where w, const struct raw_
 
 /* "no", "auto" or a number, see MSS_AUTO. */
 void check_clamp_mss(struct check *c, struct where w, const char *text, uint16_t *out);
+/* config_access.c: XAuth and Mode Config; before the children, of which some have the pool. */
+void check_access(struct check *c, struct where w, const struct raw_peer *raw,
+		  struct ike_peer_cfg *peer);
+void check_access_free(struct ike_peer_cfg *peer);
+void check_pools(struct check *c);
 
 /* A file's name, beside the configuration unless absolute; false after a report. */
 bool check_path(struct check *c, struct where w, const char *text, char *out, size_t size);
@@ -111,6 +117,8 @@ void check_certificate(struct check *c, struct where w, const struct raw_peer *r
  * NULL after a report. */
 #define PASSPHRASE_CAP 1025
 char *check_passphrase(struct check *c, struct where w, const char *path);
+/* A file of users and hashes that only we may read; NULL after a report. */
+struct ike_users *check_users_file(struct check *c, struct where w, const char *path);
 /* The secret of that name, or NULL. */
 struct secret_entry *check_find_secret(struct check *c, const char *name);
 void check_free_secrets(struct check *c);

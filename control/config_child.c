@@ -112,16 +112,54 @@ void check_child_pairs_number(struct check *c, struct where w, const struct raw_
 struct network {
 	struct ip_range r;
 	bool ok, any, used; /* any: of the other side's family */
+	bool pool, assigned; /* each address of the peer's pool; the one that Mode Config gives us */
 };
 
-static struct network *read_networks(struct check *c, struct where w, const char *key,
-				     char *const *texts, unsigned n)
+static uint32_t pool_size(const struct ike_peer_cfg *peer)
 {
+	const struct ike_remote_cfg *a = peer->access;
+
+	return a && a->has_pool ? ip_addr_to_v4(&a->pool.hi) - ip_addr_to_v4(&a->pool.lo) + 1 : 0;
+}
+
+size_t check_remote_networks(const struct raw_child *raw, const struct ike_peer_cfg *peer)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < raw->remote_count; i++)
+		n += strcmp(raw->remote[i], "pool") == 0 ? pool_size(peer) : 1;
+	return n;
+}
+
+/* "pool" and "assigned", which the peer must have; false: neither of them. */
+static bool read_word(struct check *c, struct where w, const char *text, bool local,
+		      const struct ike_peer_cfg *peer, struct network *n)
+{
+	const struct ike_remote_cfg *a = peer->access;
+
+	if (strcmp(text, local ? "assigned" : "pool") != 0)
+		return false;
+	n->pool = !local;
+	n->assigned = local;
+	n->r = local || !a ? (struct ip_range){ ip_addr_v4(0), ip_addr_v4(0) } : a->pool;
+	n->ok = a && a->config && a->has_pool == !local;
+	if (!n->ok)
+		check_error(c, w, local ? "'assigned' needs 'mode-config', and no pool of ours" :
+					  "'pool' needs the peer to have a 'pool'");
+	return true;
+}
+
+static struct network *read_networks(struct check *c, struct where w, bool local,
+				     const struct ike_peer_cfg *peer, char *const *texts, unsigned n)
+{
+	const char *key = local ? "local" : "remote";
 	struct network *list = calloc(n + 1, sizeof(*list));
 
 	if (!list)
 		abort();
 	for (unsigned i = 0; i < n; i++) {
+		if (read_word(c, where_item(w, key, i), texts[i], local, peer, &list[i]))
+			continue;
 		list[i].any = strcmp(texts[i], "any") == 0;
 		list[i].ok = list[i].any ||
 			     check_range(c, where_item(w, key, i), texts[i], &list[i].r);
@@ -154,16 +192,26 @@ static bool pair_networks(struct network *local, struct network *remote, struct 
 	return true;
 }
 
-/* The first has the child's name, the others "name-2", "name-3", ... */
+/* The first has the child's name, the others "name-2", "name-3", ...; of a pool "name-ADDRESS". */
 static bool add_child(struct check *c, struct where w, struct ike_peer_cfg *peer,
 		      struct ike_child_cfg *child, unsigned n)
 {
 	char full[2 * IKE_NAME_LEN + 2];
 
-	if (n > 1) {
-		size_t len = strnlen(child->name, sizeof(child->name) - 8);
-		snprintf(child->name + len, sizeof(child->name) - len, "-%u", n);
+	size_t len = strnlen(child->name, sizeof(child->name) - (child->pooled ? 24 : 8));
+	if (child->pooled && child->name[len]) {
+		check_error(c, where_key(w, "name"),
+			    "the name of a child with a pool has at most %zu characters",
+			    sizeof(child->name) - 24);
+		return false;
 	}
+	if (child->pooled) {
+		char addr[ADDR_STR_LEN];
+		len += (size_t)snprintf(child->name + len, sizeof(child->name) - len, "-%s",
+					ip_addr_str(&child->sel.remote.lo, addr, sizeof(addr)));
+	}
+	if (n > 1)
+		snprintf(child->name + len, sizeof(child->name) - len, "-%u", n);
 	snprintf(full, sizeof(full), "%s/%s", peer->name, child->name);
 	struct spd_policy *p = check_add_policy(c, w, full, POLICY_PROTECT, &child->sel);
 	if (!p)
@@ -184,11 +232,31 @@ static void report_unused(struct check *c, struct where w, const char *key,
 				    list[i].r.lo.family == IP_V6 ? "IPv6" : "IPv4");
 }
 
+/* A child for each address of the pool. Only who has the address may begin: we do not know where it is. */
+static bool add_pool(struct check *c, struct where w, struct ike_peer_cfg *peer,
+		     const struct ike_child_cfg *like, unsigned n)
+{
+	uint32_t first = ip_addr_to_v4(&peer->access->pool.lo), size = pool_size(peer);
+
+	for (uint32_t i = 0; i < size; i++) {
+		struct ike_child_cfg *child = &peer->children[peer->n_children];
+		struct ip_addr a = ip_addr_v4(first + i);
+		*child = *like;
+		child->pooled = true;
+		child->start = START_PASSIVE;
+		child->sel.remote = (struct ip_range){ a, a };
+		if (!add_child(c, w, peer, child, n))
+			return false;
+	}
+	return true;
+}
+
 void check_child_networks(struct check *c, struct where w, const struct raw_child *raw,
 			  struct ike_peer_cfg *peer, const struct ike_child_cfg *template)
 {
-	struct network *local = read_networks(c, w, "local", raw->local, raw->local_count);
-	struct network *remote = read_networks(c, w, "remote", raw->remote, raw->remote_count);
+	struct network *local = read_networks(c, w, true, peer, raw->local, raw->local_count);
+	struct network *remote =
+		read_networks(c, w, false, peer, raw->remote, raw->remote_count);
 	unsigned n = 0, before = c->report->errors;
 	bool room = true;
 
@@ -196,8 +264,12 @@ void check_child_networks(struct check *c, struct where w, const struct raw_chil
 		for (unsigned k = 0; k < raw->remote_count && room; k++) {
 			struct ike_child_cfg *child = &peer->children[peer->n_children];
 			*child = *template;
-			if (pair_networks(&local[i], &remote[k], &child->sel))
-				room = add_child(c, w, peer, child, ++n);
+			if (!pair_networks(&local[i], &remote[k], &child->sel))
+				continue;
+			child->assigned = local[i].assigned;
+			struct ike_child_cfg like = *child;
+			room = remote[k].pool ? add_pool(c, w, peer, &like, i + 1) :
+						add_child(c, w, peer, child, ++n);
 		}
 	}
 	if (c->report->errors == before) {

@@ -156,7 +156,8 @@ static void check_children(struct check *c, unsigned peer_index, const struct ra
 	check_bool(c, where_key(where_at("peers[%u]", peer_index), "sha256-96"), raw->sha256_96,
 		   &short_sha256);
 	for (unsigned i = 0; i < raw->children_count; i++)
-		cap += (size_t)raw->children[i].local_count * raw->children[i].remote_count;
+		cap += (size_t)raw->children[i].local_count *
+		       check_remote_networks(&raw->children[i], peer);
 	if (cap > SPD_MAX_POLICIES) {
 		check_error(c, where_key(where_at("peers[%u]", peer_index), "children"),
 			    "more than %d pairs of networks", SPD_MAX_POLICIES);
@@ -381,7 +382,8 @@ static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 	check_addresses(c, w, raw, peer);
 	check_id(c, where_key(w, "local-id"), raw->local_id, &peer->local_id);
 	check_id(c, where_key(w, "remote-id"), raw->remote_id, &peer->remote_id);
-	if (!raw->remote_id && strcmp(raw->remote, "any") == 0)
+	if (!raw->remote_id && strcmp(raw->remote, "any") == 0 &&
+	    !(raw->xauth && strcmp(raw->xauth, "server") == 0)) /* then users say who they are */
 		check_warn(c, where_key(w, "remote"),
 			   "with 'remote: any' and no remote-id, whoever %s is taken for '%s'",
 			   raw->secret ? "knows the secret" :
@@ -400,6 +402,7 @@ static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 	check_duration(c, where_key(w, "retry-interval"), raw->retry_interval, 100, 60000,
 		       &retry_ms);
 	peer->retry_ms = (uint32_t)retry_ms;
+	check_access(c, w, raw, peer);
 	check_children(c, i, raw, peer);
 	check_child_names(c, i, raw, peer);
 }
@@ -455,6 +458,7 @@ void check_peers(struct check *c)
 	check_unique(c, "peers", names, n);
 	free(names);
 	check_same_address(c);
+	check_pools(c);
 	for (unsigned i = 0; i < c->raw->secrets_count; i++) {
 		const struct secret_entry *s = check_find_secret(c, c->raw->secrets[i].name);
 		if (s && !s->used)

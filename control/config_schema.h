@@ -45,6 +45,10 @@ struct raw_peer {
 	char *exchange, *auth, *certificate, *key, *passphrase_file;
 	char **proposals;
 	unsigned proposals_count;
+	char *xauth, *users, *pam, *xauth_user, *xauth_password_file;
+	char *mode_config, *pool, *domain, *banner, *save_password;
+	char **dns, **nbns, **split, **local_lan, **split_dns;
+	unsigned dns_count, nbns_count, split_count, local_lan_count, split_dns_count;
 	char *idle_timeout, *quick_mode_limit, *master_pfs, *dpd_mode;
 	char *fragmentation, *fragment_size;
 	char *lifetime, *lifetime_bytes, *rekey_margin, *dpd, *encapsulation, *sha256_96, *retries, *retry_interval;

@@ -1,4 +1,4 @@
-/* Pre-shared keys from files of their own. */
+/* Pre-shared keys, passphrases and users from files of their own. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,12 +9,14 @@
 
 #include "config_check.h"
 #include "secret.h"
+#include "users.h"
 
 #define PSK_MAX	  1024 /* bytes of the file */
+#define USERS_MAX (1 << 20) /* likewise, of users */
 #define PSK_SHORT 16   /* below this many bytes an attacker who sees one exchange may guess it */
 
 /* Opens the file when nobody else can read it; -1 after a report. */
-static int secret_open(struct check *c, struct where w, const char *path)
+static int secret_open(struct check *c, struct where w, const char *path, size_t most)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
@@ -31,8 +33,8 @@ static int secret_open(struct check *c, struct where w, const char *path)
 	else if (st.st_uid != geteuid() && st.st_uid != 0)
 		check_error(c, w, "secret file %s belongs to user %u: it must belong to us or root",
 			    path, (unsigned)st.st_uid);
-	else if (st.st_size > PSK_MAX)
-		check_error(c, w, "secret file %s is longer than %d bytes", path, PSK_MAX);
+	else if ((size_t)st.st_size > most)
+		check_error(c, w, "secret file %s is longer than %zu bytes", path, most);
 	else
 		return fd;
 	close(fd);
@@ -94,22 +96,22 @@ static size_t secret_meaning(struct check *c, struct where w, const char *path, 
 	return len;
 }
 
-/* The file's bytes into buf (PSK_MAX + 1 bytes); false after a report. */
+/* The file's bytes into buf (most + 1 bytes); false after a report. */
 static bool secret_bytes(struct check *c, struct where w, const char *path, uint8_t *buf,
-			 size_t *len)
+			 size_t most, size_t *len)
 {
-	int fd = secret_open(c, w, path);
+	int fd = secret_open(c, w, path, most);
 	ssize_t n;
 
 	*len = 0;
 	if (fd < 0)
 		return false;
-	while (*len < PSK_MAX + 1 && (n = read(fd, buf + *len, PSK_MAX + 1 - *len)) > 0)
+	while (*len < most + 1 && (n = read(fd, buf + *len, most + 1 - *len)) > 0)
 		*len += (size_t)n;
 	close(fd);
-	if (*len > PSK_MAX)
-		check_error(c, w, "secret file %s is longer than %d bytes", path, PSK_MAX);
-	return *len <= PSK_MAX;
+	if (*len > most)
+		check_error(c, w, "secret file %s is longer than %zu bytes", path, most);
+	return *len <= most;
 }
 
 char *check_passphrase(struct check *c, struct where w, const char *path)
@@ -120,7 +122,7 @@ char *check_passphrase(struct check *c, struct where w, const char *path)
 	_Static_assert(PASSPHRASE_CAP == PSK_MAX + 1, "room for the final zero");
 	if (!buf)
 		return NULL;
-	if (!secret_bytes(c, w, path, buf, &len)) {
+	if (!secret_bytes(c, w, path, buf, PSK_MAX, &len)) {
 		secret_free(buf, PASSPHRASE_CAP);
 		return NULL;
 	}
@@ -134,13 +136,40 @@ char *check_passphrase(struct check *c, struct where w, const char *path)
 	return (char *)buf;
 }
 
+struct ike_users *check_users_file(struct check *c, struct where w, const char *path)
+{
+	char *text = secret_alloc(USERS_MAX + 1), why[128] = "";
+	struct ike_users *users = NULL;
+	unsigned line = 0, weak = 0;
+	size_t len;
+
+	if (!text || !secret_bytes(c, w, path, (uint8_t *)text, USERS_MAX, &len))
+		goto out;
+	if (memchr(text, '\0', len)) {
+		check_error(c, w, "%s holds bytes that are no text", path);
+		goto out;
+	}
+	text[len] = '\0';
+	users = users_parse(text, &line, &weak, why, sizeof(why));
+	if (!users && line)
+		check_error(c, w, "%s, line %u: %s", path, line, why);
+	else if (!users)
+		check_error(c, w, "%s: %s", path, why);
+	else if (weak)
+		check_warn(c, w, "%s, line %u: a hash of that kind is easy to break; make one with: "
+			   "openssl passwd -6", path, weak);
+out:
+	secret_free(text, USERS_MAX + 1);
+	return users;
+}
+
 static void secret_read(struct check *c, struct where w, const char *path,
 			struct secret_entry *entry)
 {
 	uint8_t *buf = secret_alloc(PSK_MAX + 1);
 	size_t len;
 
-	if (!buf || !secret_bytes(c, w, path, buf, &len))
+	if (!buf || !secret_bytes(c, w, path, buf, PSK_MAX, &len))
 		goto out;
 	len = secret_meaning(c, w, path, buf, len);
 	if (len == 0)

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "access.h"
 #include "cert.h"
-#include "engine.h"
 #include "secret.h"
 
 static bool esp_equal(const struct esp_transform *a, const struct esp_transform *b)
@@ -12,10 +12,22 @@ static bool esp_equal(const struct esp_transform *a, const struct esp_transform 
 	       a->group == b->group && a->esn == b->esn && a->ah == b->ah;
 }
 
+/* Where our side is what Mode Config assigns, the configuration does not say it. */
+static bool child_sel_equal(const struct ike_child_cfg *a, const struct ike_child_cfg *b)
+{
+	struct selector sel = b->sel;
+
+	if (a->assigned != b->assigned)
+		return false;
+	if (a->assigned)
+		sel.local = a->sel.local;
+	return selector_equal(&a->sel, &sel);
+}
+
 bool child_cfg_equal(const struct ike_child_cfg *a, const struct ike_child_cfg *b)
 {
 	if (strcmp(a->name, b->name) != 0 || strcmp(a->list, b->list) != 0 || a->policy != b->policy ||
-	    !selector_equal(&a->sel, &b->sel) || a->n_esp != b->n_esp || a->mode != b->mode ||
+	    !child_sel_equal(a, b) || a->pooled != b->pooled || a->n_esp != b->n_esp || a->mode != b->mode ||
 	    a->start != b->start || a->pairs != b->pairs || a->life_s != b->life_s ||
 	    a->margin_s != b->margin_s || a->life_kb != b->life_kb ||
 	    a->life_packets != b->life_packets || a->idle_s != b->idle_s ||
@@ -39,6 +51,14 @@ static uint16_t cfg_auth(const struct ike_peer_cfg *cfg)
 	return cfg->auth ? cfg->auth : AUTH_PSK;
 }
 
+/* But for the users, who are read again like certificates. Both come zeroed from an allocation. */
+static bool access_equal(const struct ike_remote_cfg *a, const struct ike_remote_cfg *b)
+{
+	if (!a || !b)
+		return a == b;
+	return memcmp(a, b, offsetof(struct ike_remote_cfg, users)) == 0;
+}
+
 /* Without the children, and without the certificates: a renewed one is no reason to end an SA. */
 bool peer_cfg_equal(const struct ike_peer_cfg *a, const struct ike_peer_cfg *b)
 {
@@ -52,6 +72,8 @@ bool peer_cfg_equal(const struct ike_peer_cfg *a, const struct ike_peer_cfg *b)
 	    a->retry_ms != b->retry_ms || a->dpd_s != b->dpd_s ||
 	    a->force_encap != b->force_encap || a->aggressive != b->aggressive ||
 	    a->fragmentation != b->fragmentation || a->fragment_size != b->fragment_size || a->initiate != b->initiate)
+		return false;
+	if (!access_equal(a->access, b->access))
 		return false;
 	if (a->psk_len && !secret_equal(a->psk, b->psk, a->psk_len))
 		return false;
@@ -69,9 +91,17 @@ int peer_cfg_copy(struct ike *ike, struct ike_peer_cfg *to, const struct ike_pee
 	to->children = NULL;
 	to->n_children = 0;
 	to->psk = NULL;
+	to->access = NULL;
 	to->auth = cfg_auth(from);
 	to->own = cert_own_ref(from->own);
 	to->trust = cert_store_ref(from->trust);
+	if (from->access) {
+		to->access = ike_secret_alloc(ike, sizeof(*to->access));
+		if (!to->access)
+			return -ENOMEM;
+		memcpy(to->access, from->access, sizeof(*to->access));
+		ike_users_ref(to->access->users);
+	}
 	if (!from->psk)
 		return 0;
 	to->psk = ike_secret_alloc(ike, from->psk_len);
@@ -85,6 +115,10 @@ void peer_cfg_clear(struct ike *ike, struct ike_peer_cfg *cfg)
 {
 	ike_secret_dealloc(ike, cfg->psk, cfg->psk_len);
 	cfg->psk = NULL;
+	if (cfg->access)
+		ike_users_free(cfg->access->users);
+	ike_secret_dealloc(ike, cfg->access, sizeof(*cfg->access));
+	cfg->access = NULL;
 	cert_own_free(cfg->own);
 	cert_store_free(cfg->trust);
 	cfg->own = NULL;
@@ -101,6 +135,11 @@ static void peer_set_certs(struct peer *p, const struct ike_peer_cfg *cfg)
 	p->cfg.trust = cert_store_ref(cfg->trust);
 	cert_own_free(own);
 	cert_store_free(trust);
+	if (!cfg->access)
+		return;
+	struct ike_users *users = p->cfg.access->users;
+	p->cfg.access->users = ike_users_ref(cfg->access->users);
+	ike_users_free(users);
 }
 
 static int peer_add(struct ike *ike, const struct ike_peer_cfg *cfg)
@@ -116,6 +155,10 @@ static int peer_add(struct ike *ike, const struct ike_peer_cfg *cfg)
 	TAILQ_INSERT_TAIL(&ike->peers, p, link);
 	int rc = peer_cfg_copy(ike, &p->cfg, cfg);
 	index_peer(p);
+	if (rc == 0 && p->cfg.access && p->cfg.access->has_pool) {
+		p->pool = pool_new(ike, &p->cfg.access->pool);
+		rc = p->pool ? 0 : -ENOMEM;
+	}
 	for (unsigned i = 0; rc == 0 && i < cfg->n_children; i++)
 		if (!child_new(p, &cfg->children[i]))
 			rc = -ENOMEM;

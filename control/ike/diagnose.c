@@ -57,6 +57,31 @@ void diag_other(struct ike_diagnosis *d, const struct isakmp_sa *sa, const struc
 	diagnosis_say(d);
 }
 
+void diag_user(struct ike_diagnosis *d, const struct isakmp_sa *sa, const char *user,
+	       const char *why)
+{
+	const struct ike_remote_cfg *access = sa->peer->cfg.access;
+	char from[ADDR_STR_LEN];
+
+	diag_begin_sa(d, IKE_DIAG_USER, sa, NULL);
+	d->secret[0] = '\0'; /* that of phase 1 is not to blame */
+	if (access && access->xauth == XAUTH_SERVER) {
+		snprintf(d->fact, sizeof(d->fact), "the user %s at %s does not come in to %s: %s",
+			 user[0] ? user : "(none)",
+			 ip_addr_str(&sa->path.remote, from, sizeof(from)), d->peer, why);
+		snprintf(d->remedy, sizeof(d->remedy),
+			 "look whether 'users' has that name, and whether the other side has its "
+			 "password");
+	} else {
+		snprintf(d->fact, sizeof(d->fact), "%s and our user %s: %s", d->peer,
+			 user[0] ? user : "(none)", why);
+		snprintf(d->remedy, sizeof(d->remedy),
+			 "look at 'xauth-user' and the file of 'xauth-secret' here, and at the users "
+			 "of the other side");
+	}
+	diagnosis_say(d);
+}
+
 /* ------------------------------------------------------------------------- proposals -------- */
 
 static enum ike_diag mismatch_code(const struct mismatch *m, bool phase2)
@@ -111,7 +136,7 @@ void diag_quick_refused(struct ike_diagnosis *d, const struct isakmp_sa *sa,
 
 static bool signs(const struct isakmp_sa *sa)
 {
-	return sa->auth != AUTH_PSK;
+	return !auth_is_psk(sa->auth);
 }
 
 static void set_secret_mend(struct ike_diagnosis *d)

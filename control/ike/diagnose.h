@@ -24,6 +24,9 @@ void diag_identity(struct ike_diagnosis *d, const struct isakmp_sa *sa, const st
 		   const struct ike_id *got);
 /* rc: what cert_verify_peer() returned, why: its sentence. */
 void diag_certificate(struct ike_diagnosis *d, const struct isakmp_sa *sa, int rc, const char *why);
+/* XAuth, in either role: why that user ("": none was named) did not come in. */
+void diag_user(struct ike_diagnosis *d, const struct isakmp_sa *sa, const char *user,
+	       const char *why);
 /* As the responder: it asks for selectors that no child has; NULL child: none comes near. */
 void diag_selectors(struct ike_diagnosis *d, const struct isakmp_sa *sa,
 		    const struct selector *asked);

@@ -29,6 +29,7 @@ enum ike_diag {
 	IKE_DIAG_SELECTORS,
 	IKE_DIAG_SILENT,
 	IKE_DIAG_NATT_BLOCKED, /* UDP 500 passes, 4500 does not */
+	IKE_DIAG_USER,	       /* XAuth: a user is not accepted */
 	IKE_DIAG_EXCHANGE,     /* another exchange or version of IKE */
 	/* what stands but is not as it should be */
 	IKE_DIAG_TRUNCATION, /* every packet fails its ICV, and SHA-256 explains it */

@@ -23,6 +23,7 @@ static const char *const code_names[IKE_DIAG_COUNT] = {
 	[IKE_DIAG_SELECTORS] = "selectors",
 	[IKE_DIAG_SILENT] = "silent",
 	[IKE_DIAG_NATT_BLOCKED] = "nat-t-blocked",
+	[IKE_DIAG_USER] = "user",
 	[IKE_DIAG_EXCHANGE] = "exchange-type",
 	[IKE_DIAG_TRUNCATION] = "sha256-truncation",
 	[IKE_DIAG_INTEGRITY] = "integrity",
@@ -310,6 +311,7 @@ void diagnosis_say(struct ike_diagnosis *d)
 	case IKE_DIAG_LIFETIME:
 		say_lifetime(&s, d);
 		break;
+	case IKE_DIAG_USER:
 	case IKE_DIAG_OTHER:
 	case IKE_DIAG_COUNT:
 		say(&s, "%s", d->fact);

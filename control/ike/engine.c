@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "access.h"
 #include "diagnose.h"
 #include "fragment.h"
 #include "secret.h"
@@ -176,10 +177,31 @@ static void input_quick(struct isakmp_sa *sa, struct inmsg *m)
 	struct exchange *x = exchange_find(sa, EXCH_QUICK, m->hdr.msgid);
 	bool open = sa->state == IKE_SA_ESTABLISHED || sa->state == IKE_SA_REKEYED;
 
-	if (x)
+	/* whoever goes on has got the good news; only its acknowledgement was lost */
+	if (sa->locked && sa->access->proved && access_is_server(sa->peer))
+		access_done(sa);
+	if (sa->locked) {
+		ike_note(sa->ike, sa->peer, sa,
+			 "Quick Mode of %s dropped: it has not said its user yet",
+			 sa->peer->cfg.name);
+		sa->ike->totals.dropped++;
+	} else if (x)
 		exchange_receive(x, m);
 	else if (open && m->hdr.msgid != 0 && !sa_msgid_used(sa, m->hdr.msgid))
 		quick_mode_respond(sa, m);
+	else
+		sa->ike->totals.dropped++;
+}
+
+static void input_transaction(struct isakmp_sa *sa, struct inmsg *m)
+{
+	struct exchange *x = exchange_find(sa, EXCH_TRANSACTION, m->hdr.msgid);
+
+	if (x)
+		exchange_receive(x, m);
+	else if (sa->state == IKE_SA_ESTABLISHED && m->hdr.msgid != 0 &&
+		 !sa_msgid_used(sa, m->hdr.msgid))
+		transaction_respond(sa, m);
 	else
 		sa->ike->totals.dropped++;
 }
@@ -200,6 +222,9 @@ static void input_known(struct isakmp_sa *sa, struct inmsg *m)
 		return;
 	case EXCH_QUICK:
 		input_quick(sa, m);
+		return;
+	case EXCH_TRANSACTION:
+		input_transaction(sa, m);
 		return;
 	case EXCH_INFORMATIONAL:
 		if (sa->established_us && (m->hdr.flags & ISAKMP_FLAG_ENC) && m->hdr.msgid != 0)

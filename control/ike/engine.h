@@ -48,6 +48,11 @@
 #define QUICK_PACE_US      10000        /* when there are as many, look again after that */
 #define MAX_PENDING_QUICK  256          /* responder Quick Modes in progress under one ISAKMP SA */
 
+#define ACCESS_US          (60 * SECOND) /* from phase 1 to a user and an address */
+#define ACCESS_OPEN_MAX    256 /* SAs of one peer's that wait for their user at a time */
+#define TRANSACTIONS_MAX   16 /* of the other side's under one ISAKMP SA while its user is not known, */
+#define TRANSACTIONS_LATER 64 /* and afterwards, of late */
+
 struct buf { /* owned bytes; secret ones are freed with buf_wipe */
 	uint8_t *p;
 	size_t len;
@@ -77,6 +82,19 @@ struct child { /* a configured child and what it is doing */
 	TAILQ_HEAD(, pair) pairs;
 };
 
+/* An address of a pool: whose it is, or was. */
+struct lease {
+	char user[IKE_USER_LEN]; /* "": nobody's */
+	int64_t last_s;		 /* wall clock, when it was last seen in use */
+};
+
+struct pool {
+	struct ip_addr first;
+	unsigned n;
+	unsigned next; /* where the search for one that nobody ever had goes on */
+	struct lease *lease[]; /* n; NULL: nobody's */
+};
+
 struct peer {
 	TAILQ_ENTRY(peer) link, by_name, by_address;
 	struct ike *ike;
@@ -91,8 +109,23 @@ struct peer {
 	uint64_t used_us; /* its last SA pair went */
 	struct timer kick; /* runs peer_maintain() */
 	char last_error[400];
+	struct pool *pool;		/* NULL: none */
+	struct ike_settings *assigned;	/* what the peer gave us by Mode Config, NULL: nothing */
 	TAILQ_HEAD(, child) children;
 	TAILQ_HEAD(, isakmp_sa) sas;
+};
+
+/* What XAuth and Mode Config are about, under one ISAKMP SA. */
+struct access {
+	bool proved;	/* XAuth is done, or not wanted */
+	bool refused;	/* it failed: what remains is to say so */
+	bool given;	/* an address was asked for, or handed out */
+	bool contact;	/* the peer said INITIAL-CONTACT, before its user was known */
+	bool unity;	/* of the peer: it knows Cisco's attributes */
+	uint16_t tx_id; /* of our last transaction */
+	char user[IKE_USER_LEN]; /* server: whom it authenticated as */
+	struct ip_addr leased;	 /* to it; family IP_NONE: nothing */
+	struct timer timer;	 /* too long */
 };
 
 struct isakmp_sa {
@@ -141,6 +174,8 @@ struct isakmp_sa {
 	uint64_t offered_kb;
 	struct ike_hint hint; /* what a notify during Main Mode said; changes nothing but sentences */
 	bool heard_natt;      /* something of it came in on port 4500 */
+	bool locked; /* no Quick Mode and nothing else of phase 2 before XAuth and Mode Config are done */
+	struct access *access; /* NULL: neither of the two */
 	TAILQ_HEAD(, exchange) exchanges;
 };
 
@@ -224,6 +259,20 @@ struct auth_work {
 	char subject[200], why[CERT_WHY_LEN];
 };
 
+/* A name and a password on their way to whoever knows the users. */
+struct user_work {
+	struct ike_users *users; /* a reference */
+	char user[IKE_USER_LEN], password[IKE_PASSWORD_LEN];
+};
+
+enum tx_kind { TX_XAUTH, TX_STATUS, TX_PULL, TX_PUSH };
+
+struct tx { /* a Transaction's own */
+	enum tx_kind kind;
+	uint16_t id;
+	bool ok; /* TX_STATUS: what it says */
+};
+
 struct exchange {
 	TAILQ_ENTRY(exchange) link; /* of the ISAKMP SA */
 	SLIST_ENTRY(exchange) dead_link;
@@ -254,6 +303,8 @@ struct exchange {
 	struct buf sai; /* phase 1: the initiator's SA body */
 	struct am am;
 	struct qm qm;
+	struct tx tx_own;
+	struct user_work *users; /* XAuth, server */
 };
 
 /* A message on its way through the driver. */
@@ -276,7 +327,17 @@ struct job {
 	/* instead of all that: */
 	struct auth_work *work;
 	int (*run)(struct auth_work *w);
+	struct user_work *users; /* or that */
 	int rc;
+};
+
+/* Wrong passwords of late, by source and by user. */
+#define GUESSES   1024
+#define FORGET_US (600 * SECOND)
+struct guesses {
+	uint32_t key; /* a hash; 0: free */
+	unsigned n;
+	uint64_t until; /* nothing is checked before that */
 };
 
 TAILQ_HEAD(peer_index, peer);
@@ -308,7 +369,9 @@ struct ike {
 	bool closing;
 	uint64_t complaints_from; /* COMPLAINTS_MAX: the second that is counted */
 	unsigned complaints;
+	struct guesses guesses[GUESSES];
 	struct sa_payload offer, answer; /* parsed, for the message in hand only */
+	struct cfg_payload attrs;        /* likewise */
 	struct inmsg in;
 	uint8_t plain[IKE_MAX_MESSAGE];
 	uint8_t out[MSG_MAX];
@@ -387,6 +450,12 @@ bool peer_is_open(const struct peer *peer);
 struct ike_id peer_local_id(const struct peer *peer, const struct ike_path *path);
 struct ike_id peer_remote_id(const struct peer *peer, const struct ike_path *path);
 bool peer_may_initiate(const struct peer *peer);
+/* The authentication method on the wire when we, or the peer, begin (enum auth_method): with XAuth it says
+ * which side is asked for a user. */
+uint16_t peer_auth(const struct peer *peer, bool initiator);
+bool auth_is_psk(uint16_t auth);
+/* The kind of signature: XAuth is not part of it. */
+uint16_t auth_signature(uint16_t auth);
 /* Its secret, or our certificate and somebody to trust. */
 bool peer_has_credentials(const struct peer *peer);
 /* The SA that new Quick Modes and Informationals go under, or NULL. */
@@ -516,8 +585,11 @@ int job_start(struct exchange *x, uint16_t group, void (*resume)(struct exchange
  * resume(x, what run returned) with x->work back. */
 int job_start_auth(struct exchange *x, int (*run)(struct auth_work *w),
 		   void (*resume)(struct exchange *x, int rc));
+/* Has x->users check its name and password on another thread; then resume(x, result). */
+int job_start_users(struct exchange *x, void (*resume)(struct exchange *x, int rc));
 /* What an exchange or job holds; NULL is fine. */
 void auth_work_free(struct ike *ike, struct auth_work *w);
+void user_work_free(struct ike *ike, struct user_work *w);
 void job_abandon(struct job *job);
 void job_free(struct ike *ike, struct job *job);
 
@@ -530,6 +602,7 @@ void phase1_respond(struct peer *peer, struct inmsg *m);
 void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx, uint32_t replaces);
 void quick_mode_installed(struct exchange *x);
 void quick_mode_respond(struct isakmp_sa *sa, struct inmsg *m);
+void transaction_respond(struct isakmp_sa *sa, struct inmsg *m);
 /* A peer refused with a notify: the Quick Mode that it means ends. */
 void quick_mode_refused(struct isakmp_sa *sa, const struct notify *n);
 void informational_receive(struct isakmp_sa *sa, struct inmsg *m);

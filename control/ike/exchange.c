@@ -71,6 +71,8 @@ static void exchange_forget(struct exchange *x)
 	x->dh = NULL;
 	auth_work_free(ike, x->work);
 	x->work = NULL;
+	user_work_free(ike, x->users);
+	x->users = NULL;
 }
 
 void exchange_kill(struct exchange *x)
@@ -177,6 +179,8 @@ static void exchange_timeout(struct exchange *x)
 		mm_timeout(x, s);
 	else if (x->type == EXCH_QUICK)
 		qm_timeout(x);
+	else if (x->type == EXCH_TRANSACTION)
+		tx_timeout(x);
 	else
 		exchange_kill(x);
 }

@@ -125,6 +125,10 @@ void qm_handle_2(struct exchange *x, const struct inmsg *m);
 void qm_handle_3(struct exchange *x, const struct inmsg *m);
 void qm_timeout(struct exchange *x);
 void qm_dropped(struct exchange *x); /* the exchange dies: its pair goes, unless it stands */
+/* transaction.c */
+void tx_handle_1(struct exchange *x, const struct inmsg *m);
+void tx_handle_2(struct exchange *x, const struct inmsg *m);
+void tx_timeout(struct exchange *x);
 /* informational.c */
 void info_handle(struct exchange *x, const struct inmsg *m);
 

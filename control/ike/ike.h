@@ -30,11 +30,69 @@ enum child_start {
 	START_ON_DEMAND, /* when a packet needs it (ike_acquire) */
 };
 
+/* --- remote access: XAuth and Mode Config --- */
+
+#define IKE_USER_LEN      128 /* with the final zero */
+#define IKE_PASSWORD_LEN  256
+#define IKE_SERVERS       4  /* of one kind */
+#define IKE_NETWORKS      32 /* of one kind */
+#define IKE_DOMAIN_LEN    128
+#define IKE_DOMAINS_LEN   1024 /* of names with commas between */
+#define IKE_BANNER_LEN    512
+#define IKE_POOL_MAX      16384 /* addresses of one peer's pool */
+
+enum xauth_role {
+	XAUTH_NONE,
+	XAUTH_SERVER, /* asks the other side who it is */
+	XAUTH_CLIENT, /* is asked */
+};
+
+/* Who knows the users. Made and freed on the engine's thread; check() runs on any. */
+struct ike_users {
+	/* May block, and takes the same time for a name that it does not know as for a wrong password.
+	 * 0; -EACCES: name or password are wrong, or the account is closed; another -errno: the
+	 * check could not be made. */
+	int (*check)(const struct ike_users *u, const char *user, const char *password);
+	void (*free)(struct ike_users *u); /* when nobody refers to it any more */
+	unsigned refs;
+};
+struct ike_users *ike_users_ref(struct ike_users *u); /* NULL is fine in both */
+void ike_users_free(struct ike_users *u);
+
+/* What one side gives and the other gets by Mode Config. */
+struct ike_settings {
+	struct ip_addr address, netmask; /* family IP_NONE: not said */
+	struct ip_addr dns[IKE_SERVERS], nbns[IKE_SERVERS];
+	unsigned n_dns, n_nbns;
+	struct ip_prefix split[IKE_NETWORKS];     /* what goes through the tunnel; none: everything */
+	struct ip_prefix local_lan[IKE_NETWORKS]; /* and what does not */
+	unsigned n_split, n_local_lan;
+	bool save_password;
+	char domain[IKE_DOMAIN_LEN];
+	char split_dns[IKE_DOMAINS_LEN];
+	char banner[IKE_BANNER_LEN];
+	char version[IKE_DOMAIN_LEN]; /* of the other side's software */
+};
+
+struct ike_remote_cfg {
+	enum xauth_role xauth;
+	bool config; /* Mode Config: the side with a pool gives, the other gets */
+	bool push;   /* SET by who gives, instead of REQUEST by who gets */
+	bool has_pool;
+	struct ip_range pool;
+	struct ike_settings give;
+	char user[IKE_USER_LEN]; /* as the client */
+	char password[IKE_PASSWORD_LEN];
+	struct ike_users *users; /* as the server; last: what stands before it is compared */
+};
+
 struct ike_child_cfg {
 	char name[IKE_NAME_LEN];
 	char list[IKE_NAME_LEN]; /* what all children of one list of networks are called, or "" */
 	uint32_t policy; /* id of the SPD entry it serves */
 	struct selector sel;
+	bool pooled;   /* sel.remote is an address of the peer's pool: only for whom it is leased to */
+	bool assigned; /* sel.local will be the address that Mode Config gives us, 0.0.0.0 until then */
 	struct esp_transform esp[IKE_CFG_TRANSFORMS]; /* by preference */
 	unsigned n_esp;
 	enum sa_mode mode;
@@ -87,6 +145,7 @@ struct ike_peer_cfg {
 	enum fragmentation fragmentation; /* of IKE messages; see fragment.h */
 	uint32_t fragment_size; /* bytes of an IP packet that are not too long, 0 = IKE_FRAGMENT_SIZE */
 	bool initiate;		/* allowed to initiate; needs a remote address */
+	struct ike_remote_cfg *access; /* XAuth and Mode Config, NULL: neither; owned, secret memory */
 	struct ike_child_cfg *children; /* owned array */
 	unsigned n_children;
 };
@@ -105,6 +164,7 @@ struct ike_path {
 struct ike_job {
 	void (*fn)(struct ike_job *job);
 	uint64_t id;
+	bool blocks; /* not maths: it may wait for something else (a user's password is checked) */
 	/* engine-private data follows */
 };
 
@@ -165,6 +225,12 @@ struct ike_ops {
 	/* A policy whose packets may pass in the clear (true), or must not any more (false): only of
 	 * children with fallback_clear. NULL: they never do. */
 	void (*policy_clear)(void *ctx, uint32_t policy, bool clear);
+
+	/* A policy's local side is this address from now on, which Mode Config assigned to us; family
+	 * IP_NONE: none any more. NULL: nobody wants to know. */
+	void (*policy_local)(void *ctx, uint32_t policy, const struct ip_addr *local);
+	/* A lease began or ended, see ike_lease_foreach(). NULL: nobody keeps them. */
+	void (*leases_changed)(void *ctx);
 
 	void (*event)(void *ctx, const struct ike_event *ev);
 };
@@ -237,6 +303,20 @@ struct ike_sa_info {
 	uint64_t age_us, life_left_us; /* age since established; life_left 0 while connecting */
 	uint64_t negotiation_us;       /* first message to established */
 	uint32_t quick_modes;	       /* done under this SA */
+	const char *user;	       /* that XAuth asked for and found, or "" */
+	struct ip_addr leased;	       /* to the peer from its pool; family IP_NONE: none */
+};
+
+struct ike_lease {
+	const char *peer, *user; /* without XAuth: its identity */
+	struct ip_addr address;
+	bool active;	 /* an SA stands for it */
+	int64_t last_s;  /* seconds since the epoch: when it was last seen active */
+};
+
+struct ike_pool_info {
+	struct ip_range range;
+	unsigned size, active, kept; /* addresses in all; in use; kept for who had them last */
 };
 
 struct ike_child_info {
@@ -276,6 +356,16 @@ void ike_child_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_c
 void ike_peer_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_peer_cfg *cfg,
 						  const char *last_error), void *ctx);
 void ike_totals(struct ike *ike, struct ike_totals *out);
+/* Every lease of every pool. */
+void ike_lease_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_lease *l), void *ctx);
+/* From before: user of that peer had that address. 0; -ENOENT: no such peer, or the address is not of its
+ * pool; -EEXIST: somebody has it. */
+int ike_lease_restore(struct ike *ike, const char *peer, const char *user,
+		      const struct ip_addr *address, int64_t last_s);
+/* False when the peer has no pool. */
+bool ike_pool_info(struct ike *ike, const char *peer, struct ike_pool_info *out);
+/* What Mode Config gave us, borrowed until the next call of the engine; NULL: nothing. */
+const struct ike_settings *ike_assigned(struct ike *ike, const char *peer);
 /* Bytes of memory the engine holds, for accounting and leak tests. */
 size_t ike_objects(const struct ike *ike);
 

@@ -3,6 +3,7 @@
  * hint in a sentence for people. Nothing here is ever answered with an error. */
 #include <string.h>
 
+#include "access.h"
 #include "bytes.h"
 #include "diagnose.h"
 #include "secret.h"
@@ -147,15 +148,17 @@ static uint32_t notify_spi(const struct notify *n)
 	return n->spi.len == 4 ? get_u32(n->spi.p) : 0;
 }
 
-/* The pair of this peer that sends to that SPI of that protocol (0: of either). */
-static struct pair *peer_pair_out(struct peer *peer, uint8_t proto, uint32_t spi)
+/* The pair of this party that sends to that SPI of that protocol (0: of either). */
+static struct pair *pair_out(struct isakmp_sa *sa, uint8_t proto, uint32_t spi)
 {
+	struct peer *peer = sa->peer;
 	struct child *c;
 	struct pair *p;
 
 	TAILQ_FOREACH(c, &peer->children, link)
 		TAILQ_FOREACH(p, &c->pairs, link)
-			if (!p->dead && p->spi_out == spi && (proto == 0 || pair_proto(p) == proto))
+			if (!p->dead && p->spi_out == spi &&
+			    (proto == 0 || pair_proto(p) == proto) && access_owns(sa, p))
 				return p;
 	return NULL;
 }
@@ -170,13 +173,14 @@ static void info_notified(struct isakmp_sa *sa, const struct notify *n)
 		info_dpd(sa, n);
 		return;
 	case N_INITIAL_CONTACT:
-		peer_forget_before(sa->peer, sa->heard_us, sa);
+		if (!access_contact(sa))
+			peer_forget_before(sa->peer, sa->heard_us, sa);
 		return;
 	case N_RESPONDER_LIFETIME:
 		lifetime_read_sa(sa, n);
 		return;
 	case N_INVALID_SPI:
-		pair = peer_pair_out(sa->peer, 0, notify_spi(n));
+		pair = pair_out(sa, 0, notify_spi(n));
 		if (pair && pair->state != PAIR_NEW)
 			pair_delete(pair, false, "the peer does not know its SPI");
 		return;
@@ -195,14 +199,14 @@ static void info_deleted(struct isakmp_sa *sa, const struct delete_payload *d)
 	for (unsigned i = 0; i < d->n_spis && i < IKE_MAX_DELETE_SPIS; i++) {
 		const uint8_t *spi = d->spis.p + (size_t)i * d->spi_len;
 		if ((d->proto == PROTO_ESP || d->proto == PROTO_AH) && d->spi_len == 4) {
-			struct pair *pair = peer_pair_out(sa->peer, d->proto, get_u32(spi));
+			struct pair *pair = pair_out(sa, d->proto, get_u32(spi));
 			if (pair && pair->x) /* it overtook Quick Mode message 3 */
 				exchange_kill(pair->x);
 			else if (pair)
 				pair_deleted(pair);
 		} else if (d->proto == PROTO_ISAKMP && d->spi_len == 2 * ISAKMP_COOKIE_LEN) {
 			other = sa_find(sa->ike, spi, spi + ISAKMP_COOKIE_LEN);
-			if (other && other->peer == sa->peer)
+			if (other && other->peer == sa->peer && access_same_party(other, sa))
 				sa_deleted(other);
 		}
 	}

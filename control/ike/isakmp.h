@@ -95,8 +95,46 @@ enum auth_method {
 	AUTH_ECDSA_256 = 9, /* RFC 4754 */
 	AUTH_ECDSA_384 = 10,
 	AUTH_ECDSA_521 = 11,
+	/* draft-ietf-ipsec-isakmp-hybrid-auth-05: the initiator, or the responder, proves itself by
+	 * XAuth alone, the other side with a certificate */
+	AUTH_HYBRID_INIT_RSA = 64221,
+	AUTH_HYBRID_RESP_RSA = 64222,
+	/* draft-beaulieu-ike-xauth-02 section 6: which side of phase 1 is asked for a user */
 	AUTH_XAUTH_INIT_PSK = 65001,
+	AUTH_XAUTH_RESP_PSK = 65002,
+	AUTH_XAUTH_INIT_RSA = 65005,
+	AUTH_XAUTH_RESP_RSA = 65006,
 };
+
+/* Messages of the Transaction exchange, draft-ietf-ipsec-isakmp-mode-cfg-05 section 3.2. */
+enum cfg_type { CFG_REQUEST = 1, CFG_REPLY = 2, CFG_SET = 3, CFG_ACK = 4 };
+
+/* Their attributes: section 3.4 of that, draft-beaulieu-ike-xauth-02 section 6.2, and Cisco's Unity. */
+enum cfg_attr {
+	CFG_IP4_ADDRESS = 1,
+	CFG_IP4_NETMASK = 2,
+	CFG_IP4_DNS = 3,
+	CFG_IP4_NBNS = 4,
+	CFG_ADDRESS_EXPIRY = 5,
+	CFG_APPLICATION_VERSION = 7,
+	CFG_IP4_SUBNET = 13,
+	CFG_SUPPORTED = 14,
+	XAUTH_TYPE = 16520,
+	XAUTH_USER = 16521,
+	XAUTH_PASSWORD = 16522,
+	XAUTH_MESSAGE = 16524,
+	XAUTH_STATUS = 16527,
+	UNITY_BANNER = 28672,
+	UNITY_SAVE_PASSWORD = 28673,
+	UNITY_DOMAIN = 28674,
+	UNITY_SPLIT_DNS = 28675,
+	UNITY_SPLIT_INCLUDE = 28676,
+	UNITY_LOCAL_LAN = 28678,
+};
+
+#define XAUTH_GENERIC 0 /* the only type that we have: a name and a password */
+#define XAUTH_OK      1 /* of XAUTH_STATUS */
+#define XAUTH_FAIL    0
 
 enum id_type {
 	ID_IPV4_ADDR = 1,
@@ -173,5 +211,6 @@ enum notify_type {
 #define IKE_FRAGMENT_FIRST  16	  /* first messages, which have no ISAKMP SA, in all */
 #define IKE_FRAGMENT_FIRST_SOURCE 2 /* from one address */
 #define IKE_FRAGMENT_FIRST_BYTES 4096
+#define IKE_MAX_CFG_ATTRS   96	  /* in one message of a Transaction */
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access.h"
 #include "bytes.h"
 #include "diagnose.h"
 #include "fragment.h"
@@ -150,6 +151,10 @@ void sa_kill(struct isakmp_sa *sa)
 	timer_cancel(h, &sa->dpd);
 	timer_cancel(h, &sa->keepalive);
 	timer_cancel(h, &sa->idle);
+	if (sa->access)
+		timer_cancel(h, &sa->access->timer);
+	if (sa->state != IKE_SA_CLOSING)
+		pool_seen(sa);
 	if (sa->published)
 		LIST_REMOVE(sa, bucket);
 	fragment_forget(sa->ike, sa, NULL);
@@ -163,6 +168,7 @@ void isakmp_sa_free(struct isakmp_sa *sa)
 	struct ike *ike = sa->ike;
 
 	TAILQ_REMOVE(&sa->peer->sas, sa, link);
+	access_free(sa);
 	ike_secret_dealloc(ike, sa->keys, sizeof(*sa->keys));
 	ike_dealloc(ike, sa->msgids, sa->cap_msgids * sizeof(*sa->msgids));
 	ike_dealloc(ike, sa, sizeof(*sa));
@@ -245,7 +251,7 @@ unsigned sa_quick_left(const struct isakmp_sa *sa)
 
 bool sa_usable(const struct isakmp_sa *sa)
 {
-	return !sa->dead && !sa->stale && sa->state == IKE_SA_ESTABLISHED;
+	return !sa->dead && !sa->stale && !sa->locked && sa->state == IKE_SA_ESTABLISHED;
 }
 
 /* When the rekey is due, seconds after the start. The initiator goes first, the responder steps in
@@ -289,7 +295,8 @@ void sa_established(struct isakmp_sa *sa, const uint8_t *last_block)
 		  ike_transform_str(&sa->t, t, sizeof(t)));
 	if (diag_lifetime(&d, sa, NULL, sa->offered_s, sa->offered_kb))
 		peer_diagnosis(sa->peer, NULL, sa, &d);
-	peer_phase1_up(sa->peer, sa);
+	if (!access_begin(sa))
+		peer_phase1_up(sa->peer, sa);
 }
 
 /* Where the rekey by volume is due; as with time, the initiator goes first. */
@@ -354,9 +361,12 @@ static void sa_closing(struct isakmp_sa *sa, const char *why)
 	struct exchange *x;
 
 	TAILQ_FOREACH(x, &sa->exchanges, link)
-		if (!x->done && x->type == EXCH_QUICK)
+		if (!x->done && (x->type == EXCH_QUICK || x->type == EXCH_TRANSACTION))
 			exchange_kill(x);
+	pool_seen(sa);
 	sa->state = IKE_SA_CLOSING;
+	if (sa->access)
+		timer_cancel(&ike->timers, &sa->access->timer);
 	timer_cancel(&ike->timers, &sa->dpd);
 	timer_cancel(&ike->timers, &sa->keepalive);
 	timer_cancel(&ike->timers, &sa->idle);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "engine.h"
+#include "secret.h"
 
 /* Runs on any thread; touches the job only. */
 static void job_run(struct ike_job *base)
@@ -76,6 +77,43 @@ int job_start_auth(struct exchange *x, int (*run)(struct auth_work *w),
 	return 0;
 }
 
+/* Likewise. */
+static void job_run_users(struct ike_job *base)
+{
+	struct job *job = (struct job *)base;
+	struct user_work *w = job->users;
+
+	job->rc = w->users ? w->users->check(w->users, w->user, w->password) : -ENOENT;
+	secret_wipe(w->password, sizeof(w->password));
+}
+
+int job_start_users(struct exchange *x, void (*resume)(struct exchange *x, int rc))
+{
+	struct ike *ike = x->ike;
+	struct job *job = ike_alloc(ike, sizeof(*job));
+
+	if (!job)
+		return -ENOMEM;
+	job->base = (struct ike_job){ .fn = job_run_users, .id = ++ike->job_ids, .blocks = true };
+	job->x = x;
+	LIST_INSERT_HEAD(&ike->jobs, job, link);
+	job->users = x->users;
+	x->users = NULL;
+	x->job = job;
+	x->resume = resume;
+	x->busy = true;
+	ike->ops.job(ike->ops.ctx, &job->base);
+	return 0;
+}
+
+void user_work_free(struct ike *ike, struct user_work *w)
+{
+	if (!w)
+		return;
+	ike_users_free(w->users);
+	ike_secret_dealloc(ike, w, sizeof(*w));
+}
+
 void auth_work_free(struct ike *ike, struct auth_work *w)
 {
 	if (!w)
@@ -97,6 +135,7 @@ void job_free(struct ike *ike, struct job *job)
 	LIST_REMOVE(job, link);
 	dh_free(job->dh);
 	auth_work_free(ike, job->work);
+	user_work_free(ike, job->users);
 	buf_free(ike, &job->peer);
 	if (job->shared.p)
 		buf_wipe(ike, &job->shared);
@@ -106,6 +145,11 @@ void job_free(struct ike *ike, struct job *job)
 /* What was computed goes back to the exchange. */
 static void job_give(struct ike *ike, struct job *job, struct exchange *x)
 {
+	if (job->users) {
+		x->users = job->users;
+		job->users = NULL;
+		return;
+	}
 	if (job->work) {
 		x->work = job->work;
 		job->work = NULL;

@@ -7,7 +7,7 @@
 /* Both sides authenticate with signatures. */
 static inline bool mm_signs(const struct isakmp_sa *sa)
 {
-	return sa->auth != AUTH_PSK;
+	return !auth_is_psk(sa->auth);
 }
 
 /* The lifetime that we offer, in seconds. */

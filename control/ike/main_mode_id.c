@@ -1,6 +1,7 @@
 /* Who it is that Main Mode has authenticated: which connection its identity means. */
 #include <string.h>
 
+#include "access.h"
 #include "diagnose.h"
 #include "main_mode.h"
 #include "secret.h"
@@ -8,8 +9,8 @@
 /* Whoever authenticated to the one has authenticated to the other. */
 static bool same_proof(const struct peer *a, const struct peer *b)
 {
-	if (a->cfg.auth != b->cfg.auth)
-		return false;
+	if (a->cfg.auth != b->cfg.auth || peer_auth(a, false) != peer_auth(b, false))
+		return false; /* nor has it said that it takes part in XAuth */
 	if (a->cfg.auth != AUTH_PSK)
 		return a->cfg.trust == b->cfg.trust && a->cfg.own && b->cfg.own;
 	return a->cfg.psk_len == b->cfg.psk_len &&
@@ -121,7 +122,7 @@ void mm_accepted(struct exchange *x, const struct ike_id *id, bool contact)
 	struct isakmp_sa *sa = x->sa;
 
 	sa->remote_id = *id;
-	if (!contact)
+	if (!contact || access_contact(sa))
 		return;
 	ike_note(x->ike, sa->peer, sa, "%s has started anew (INITIAL-CONTACT)", sa->peer->cfg.name);
 	peer_forget_before(sa->peer, sa->heard_us, sa);

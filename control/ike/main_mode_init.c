@@ -17,7 +17,7 @@ int main_mode_start(struct peer *peer)
 	if (!x)
 		goto failed;
 	exchange_begin(x, &m, false);
-	ike_offer_write(&m, peer->cfg.ike, peer->cfg.n_ike, peer->cfg.auth, mm_life(peer),
+	ike_offer_write(&m, peer->cfg.ike, peer->cfg.n_ike, peer_auth(peer, true), mm_life(peer),
 			peer->cfg.life_kb);
 	if (m.overflow ||
 	    buf_set(ike, &x->sai, m.buf + ISAKMP_HDR_LEN + 4, m.len - ISAKMP_HDR_LEN - 4) != 0)

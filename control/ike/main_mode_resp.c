@@ -40,14 +40,15 @@ static int mm_select(struct isakmp_sa *sa, struct ike_choice *out, struct mismat
 	struct peer *was = sa->peer, *p;
 	struct mismatch other;
 
-	if (ike_offer_choose(offer, was->cfg.ike, was->cfg.n_ike, was->cfg.auth, out, why) == 0)
+	if (ike_offer_choose(offer, was->cfg.ike, was->cfg.n_ike, peer_auth(was, false), out, why) == 0)
 		return 0;
 	for (unsigned any = 0; any < 2; any++) {
 		p = NULL;
 		while ((p = peer_next_at(sa->ike, any ? &none : &sa->path.remote, p))) {
-			if (p->cfg.auth == was->cfg.auth || p->down || p->cfg.aggressive ||
+			if (peer_auth(p, false) == peer_auth(was, false) || p->down ||
+			    p->cfg.aggressive ||
 			    !peer_accepts(p, &sa->path) ||
-			    ike_offer_choose(offer, p->cfg.ike, p->cfg.n_ike, p->cfg.auth, out,
+			    ike_offer_choose(offer, p->cfg.ike, p->cfg.n_ike, peer_auth(p, false), out,
 					     &other) != 0)
 				continue;
 			sa_move(sa, p);

@@ -158,6 +158,18 @@ struct delete_payload {
 /* 0 or -EBADMSG; the SPIs fill the body exactly, spi_len is 1..16. */
 int delete_parse(struct view body, struct delete_payload *out);
 
+/* A body of type PL_ATTR: draft-ietf-ipsec-isakmp-mode-cfg-05 section 3.2. */
+struct cfg_payload {
+	uint8_t type; /* enum cfg_type */
+	uint16_t id;
+	struct attr attr[IKE_MAX_CFG_ATTRS];
+	unsigned n;
+};
+/* 0, or -EBADMSG with a static sentence. Views point into body. */
+int cfg_parse(struct view body, struct cfg_payload *out, const char **why);
+/* The k-th (0-based) attribute of that type, or NULL. */
+const struct attr *cfg_attr(const struct cfg_payload *p, uint16_t type, unsigned k);
+
 /* ----------------------------------------------------------------------- building ----------- */
 
 /* A message under construction in a caller's buffer. Overflow is sticky and checked once at the
@@ -183,6 +195,10 @@ void msg_payload(struct msgbuf *m, uint8_t type, const void *body, size_t len);
 /* Room for a payload body of len zero bytes (a HASH filled in later); returns its offset in buf, 0
  * after an overflow. */
 size_t msg_reserve(struct msgbuf *m, uint8_t type, size_t len);
+/* An open PL_ATTR payload, and its attributes: of two bytes, or of any length. */
+void msg_open_cfg(struct msgbuf *m, uint8_t type, uint16_t id);
+void msg_attr_basic(struct msgbuf *m, uint16_t type, uint16_t value);
+void msg_attr(struct msgbuf *m, uint16_t type, const void *value, size_t len);
 /* Zero bytes up to a whole number of cipher blocks after the fixed header (RFC 2409 appendix B). */
 void msg_pad(struct msgbuf *m, size_t block);
 /* Sets the header's length. Returns it, or -ENOSPC after an overflow. */

@@ -118,6 +118,29 @@ size_t msg_reserve(struct msgbuf *m, uint8_t type, size_t len)
 	return p ? at : 0;
 }
 
+void msg_open_cfg(struct msgbuf *m, uint8_t type, uint16_t id)
+{
+	msg_open(m, PL_ATTR);
+	msg_put_u8(m, type);
+	msg_put_u8(m, 0);
+	msg_put_u16(m, id);
+}
+
+void msg_attr_basic(struct msgbuf *m, uint16_t type, uint16_t value)
+{
+	msg_put_u16(m, type | 0x8000);
+	msg_put_u16(m, value);
+}
+
+void msg_attr(struct msgbuf *m, uint16_t type, const void *value, size_t len)
+{
+	if (len > UINT16_MAX)
+		m->overflow = true;
+	msg_put_u16(m, type);
+	msg_put_u16(m, (uint16_t)len);
+	msg_put(m, value, len);
+}
+
 void msg_pad(struct msgbuf *m, size_t block)
 {
 	size_t over = (m->len - ISAKMP_HDR_LEN) % block;

@@ -29,15 +29,17 @@ static uint64_t view_number(struct view v)
 	return num;
 }
 
-static int attrs_parse(struct view v, struct transform *t, const char **why)
+/* RFC 2408 section 3.3: attributes up to the end of v, at most max. */
+static int attrs_parse(struct view v, struct attr *attr, unsigned max, unsigned *n,
+		       const char **why)
 {
-	t->n_attrs = 0;
+	*n = 0;
 	while (v.len) {
-		if (t->n_attrs == IKE_MAX_ATTRS)
-			return bad(why, "a transform has too many attributes");
+		if (*n == max)
+			return bad(why, "there are too many attributes");
 		if (v.len < ATTR_FIXED_LEN)
-			return bad(why, "an attribute reaches beyond its transform");
-		struct attr *a = &t->attr[t->n_attrs++];
+			return bad(why, "an attribute reaches beyond what it is part of");
+		struct attr *a = &attr[(*n)++];
 		uint16_t type = get_u16(v.p);
 		a->type = type & ~ATTR_BASIC;
 		a->basic = type & ATTR_BASIC;
@@ -47,7 +49,7 @@ static int attrs_parse(struct view v, struct transform *t, const char **why)
 			a->value = (struct view){ v.p + 4, get_u16(v.p + 2) };
 		size_t used = ATTR_FIXED_LEN + (a->basic ? 0 : a->value.len);
 		if (used > v.len)
-			return bad(why, "an attribute's value reaches beyond its transform");
+			return bad(why, "an attribute's value reaches beyond what it is part of");
 		a->num = view_number(a->value);
 		v.p += used;
 		v.len -= used;
@@ -92,8 +94,8 @@ static int transforms_parse(struct view v, struct sa_payload *out, struct propos
 		t->id = v.p[5];
 		t->raw = (struct view){ v.p, size };
 		rc = attrs_parse(
-			(struct view){ v.p + TRANSFORM_FIXED_LEN, size - TRANSFORM_FIXED_LEN }, t,
-			why);
+			(struct view){ v.p + TRANSFORM_FIXED_LEN, size - TRANSFORM_FIXED_LEN },
+			t->attr, IKE_MAX_ATTRS, &t->n_attrs, why);
 		if (rc)
 			return rc;
 		v.p += size;
@@ -170,5 +172,27 @@ const struct attr *transform_attr(const struct transform *t, uint16_t type)
 	for (unsigned i = 0; i < t->n_attrs; i++)
 		if (t->attr[i].type == type)
 			return &t->attr[i];
+	return NULL;
+}
+
+/* ------------------------------------------------------------------- Transaction payload ---- */
+
+#define CFG_FIXED_LEN 4 /* type, reserved, identifier */
+
+int cfg_parse(struct view body, struct cfg_payload *out, const char **why)
+{
+	if (body.len < CFG_FIXED_LEN)
+		return bad(why, "the attribute payload is too short");
+	out->type = body.p[0];
+	out->id = get_u16(body.p + 2);
+	return attrs_parse((struct view){ body.p + CFG_FIXED_LEN, body.len - CFG_FIXED_LEN },
+			   out->attr, IKE_MAX_CFG_ATTRS, &out->n, why);
+}
+
+const struct attr *cfg_attr(const struct cfg_payload *p, uint16_t type, unsigned k)
+{
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->attr[i].type == type && k-- == 0)
+			return &p->attr[i];
 	return NULL;
 }

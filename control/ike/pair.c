@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access.h"
 #include "diagnose.h"
 #include "isakmp_sa.h"
 #include "pair.h"
@@ -24,7 +25,7 @@ static void pair_soft(void *arg)
 static void pair_end(void *arg)
 {
 	struct pair *pair = arg;
-	struct isakmp_sa *sa = peer_sa(pair->child->peer);
+	struct isakmp_sa *sa = child_sa(pair->child);
 
 	/* The peer may have kept this one and not its successor: it learns otherwise from the
 	 * DELETE, and until then its packets are still taken. */
@@ -211,7 +212,7 @@ void ike_peer_moved(struct ike *ike, const struct sa_ref *ref, const struct ip_a
 		    uint16_t port)
 {
 	struct pair *pair = pair_find(ike, ref->spi);
-	struct isakmp_sa *sa = pair && pair->udp_encap ? peer_sa(pair->child->peer) : NULL;
+	struct isakmp_sa *sa = pair && pair->udp_encap ? child_sa(pair->child) : NULL;
 
 	/* its ESP and its IKE share a port, so the ISAKMP SA moves, and takes the pairs along */
 	if (sa && sa->encap && pair->state != PAIR_NEW)
@@ -230,7 +231,7 @@ void pair_delete(struct pair *pair, bool tell, const char *why)
 {
 	struct ike *ike = pair->ike;
 	struct child *child = pair->child;
-	struct isakmp_sa *sa = tell ? peer_sa(child->peer) : NULL;
+	struct isakmp_sa *sa = tell ? child_sa(child) : NULL;
 
 	if (pair->dead)
 		return;

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "exchange.h"
+#include "access.h"
 #include "fragment.h"
 #include "isakmp_sa.h"
 #include "secret.h"
@@ -61,9 +61,54 @@ struct ike_id peer_remote_id(const struct peer *p, const struct ike_path *path)
 	return ike_id_from_addr(p->cfg.remote.family != IP_NONE ? &p->cfg.remote : &path->remote);
 }
 
+static bool xauth_client(const struct peer *p)
+{
+	return p->cfg.access && p->cfg.access->xauth == XAUTH_CLIENT;
+}
+
 bool peer_has_credentials(const struct peer *p)
 {
-	return p->cfg.auth == AUTH_PSK ? p->cfg.psk != NULL : p->cfg.own && p->cfg.trust;
+	if (p->cfg.auth == AUTH_PSK)
+		return p->cfg.psk != NULL;
+	if (p->cfg.auth == AUTH_HYBRID_INIT_RSA)
+		return xauth_client(p) ? p->cfg.trust != NULL : p->cfg.own != NULL;
+	return p->cfg.own && p->cfg.trust;
+}
+
+bool auth_is_psk(uint16_t auth)
+{
+	return auth == AUTH_PSK || auth == AUTH_XAUTH_INIT_PSK || auth == AUTH_XAUTH_RESP_PSK;
+}
+
+uint16_t auth_signature(uint16_t auth)
+{
+	switch (auth) {
+	case AUTH_XAUTH_INIT_RSA:
+	case AUTH_XAUTH_RESP_RSA:
+	case AUTH_HYBRID_INIT_RSA:
+	case AUTH_HYBRID_RESP_RSA:
+		return AUTH_RSA_SIG;
+	default:
+		return auth;
+	}
+}
+
+uint16_t peer_auth(const struct peer *p, bool initiator)
+{
+	bool asked = xauth_client(p) == initiator; /* the initiator of phase 1 is */
+
+	if (!p->cfg.access || p->cfg.access->xauth == XAUTH_NONE)
+		return p->cfg.auth;
+	switch (p->cfg.auth) {
+	case AUTH_PSK:
+		return asked ? AUTH_XAUTH_INIT_PSK : AUTH_XAUTH_RESP_PSK;
+	case AUTH_RSA_SIG:
+		return asked ? AUTH_XAUTH_INIT_RSA : AUTH_XAUTH_RESP_RSA;
+	case AUTH_HYBRID_INIT_RSA:
+		return asked ? AUTH_HYBRID_INIT_RSA : AUTH_HYBRID_RESP_RSA;
+	default:
+		return p->cfg.auth;
+	}
 }
 
 bool peer_may_initiate(const struct peer *p)
@@ -112,7 +157,8 @@ static bool peer_calls(const struct peer *p)
 	const struct isakmp_sa *sa;
 
 	TAILQ_FOREACH(sa, &p->sas, link)
-		if (!sa->dead && sa->initiator && sa->state == IKE_SA_CONNECTING)
+		if (!sa->dead && ((sa->initiator && sa->state == IKE_SA_CONNECTING) ||
+				  (sa->locked && sa->state == IKE_SA_ESTABLISHED)))
 			return true;
 	return false;
 }
@@ -207,6 +253,12 @@ void peer_maintain(void *arg)
 			next = at < next ? at : next;
 			continue;
 		}
+		if (c->cfg.pooled) {
+			struct isakmp_sa *its = child_sa(c);
+			if (its && !child_negotiate(c, its, quick_budget(its)))
+				next = now + QUICK_PACE_US;
+			continue; /* without an SA of its own: whoever has the address calls us */
+		}
 		if (!sa) {
 			call = true; /* under a new one, which stands for itself */
 			continue;
@@ -280,7 +332,7 @@ static uint64_t sa_grace_us(const struct isakmp_sa *o, const struct isakmp_sa *s
 /* Of the same party: an open connection has several, which may share the address of a NAT. */
 static bool same_client(const struct isakmp_sa *a, const struct isakmp_sa *b)
 {
-	return ip_addr_equal(&a->path.remote, &b->path.remote) &&
+	return access_same_party(a, b) && ip_addr_equal(&a->path.remote, &b->path.remote) &&
 	       (!peer_is_open(a->peer) || ike_id_equal(&a->remote_id, &b->remote_id));
 }
 
@@ -289,6 +341,8 @@ static bool pair_of_client(const struct pair *pair, const struct isakmp_sa *sa)
 {
 	const struct isakmp_sa *o;
 
+	if (access_is_server(sa->peer))
+		return access_owns(sa, pair);
 	if (!peer_is_open(sa->peer))
 		return true;
 	TAILQ_FOREACH(o, &sa->peer->sas, link)
@@ -342,6 +396,18 @@ void peer_forget_before(struct peer *p, uint64_t before, struct isakmp_sa *excep
 				pair_delete(pair, false, "the peer has started anew");
 }
 
+/* What the party of a dead SA has; others of the same connection live on. */
+static void peer_forget_pairs(struct peer *p, const struct isakmp_sa *gone)
+{
+	struct child *c;
+	struct pair *pair;
+
+	TAILQ_FOREACH(c, &p->children, link)
+		TAILQ_FOREACH(pair, &c->pairs, link)
+			if (!pair->dead && !pair->x && access_owns(gone, pair))
+				pair_delete(pair, false, "the peer is gone");
+}
+
 void peer_lost(struct peer *p, struct isakmp_sa *sa)
 {
 	uint64_t silent_since = sa->last_rx_us;
@@ -353,8 +419,10 @@ void peer_lost(struct peer *p, struct isakmp_sa *sa)
 	ike_event(p->ike, IKE_EV_PHASE1_DOWN, p, NULL, sa, "%s", p->last_error);
 	sa_kill(sa);
 	TAILQ_FOREACH(o, &p->sas, link)
-		alive |= sa_usable(o) && o->last_rx_us > silent_since;
-	if (!alive) {
+		alive |= sa_usable(o) && o->last_rx_us > silent_since && access_same_party(o, sa);
+	if (!alive && access_is_server(p)) {
+		peer_forget_pairs(p, sa);
+	} else if (!alive) {
 		p->contacted = false; /* whatever it still has of ours is void then */
 		TAILQ_FOREACH(c, &p->children, link)
 			child_delete_pairs(c, NULL);
@@ -398,6 +466,8 @@ void peer_free(struct peer *p)
 	fragment_forget(ike, NULL, p);
 	while ((c = TAILQ_FIRST(&p->children)))
 		child_free(c);
+	pool_free(ike, p->pool);
+	ike_dealloc(ike, p->assigned, sizeof(*p->assigned));
 	unindex_peer(p);
 	peer_cfg_clear(ike, &p->cfg);
 	TAILQ_REMOVE(&ike->peers, p, link);

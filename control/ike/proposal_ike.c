@@ -32,6 +32,16 @@ static const char *auth_text(uint16_t auth, char *buf, size_t size)
 		return "ECDSA-521 signatures";
 	case AUTH_XAUTH_INIT_PSK:
 		return "pre-shared key with XAuth";
+	case AUTH_XAUTH_RESP_PSK:
+		return "pre-shared key with XAuth of the responder";
+	case AUTH_XAUTH_INIT_RSA:
+		return "RSA signatures with XAuth";
+	case AUTH_XAUTH_RESP_RSA:
+		return "RSA signatures with XAuth of the responder";
+	case AUTH_HYBRID_INIT_RSA:
+		return "hybrid RSA with XAuth";
+	case AUTH_HYBRID_RESP_RSA:
+		return "hybrid RSA with XAuth of the responder";
 	default:
 		snprintf(buf, size, "authentication method %u", auth);
 		return buf;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access.h"
 #include "bytes.h"
 #include "diagnose.h"
 #include "quick_mode.h"
@@ -135,6 +136,7 @@ static bool qm_choose(struct exchange *x, const struct inmsg *m)
 	struct ike_diagnosis d;
 	struct mismatch why;
 	struct selector sel;
+	char addr[RANGE_STR_LEN];
 
 	if (sa_payload_parse(body, &x->ike->offer, &bad) != 0) {
 		exchange_fail(x, N_BAD_PROPOSAL_SYNTAX, "the phase 2 offer of %s is malformed: %s",
@@ -153,6 +155,12 @@ static bool qm_choose(struct exchange *x, const struct inmsg *m)
 	if (!q->child) {
 		diag_selectors(&d, x->sa, &sel);
 		exchange_diagnose(x, N_INVALID_ID_INFORMATION, &d);
+		return false;
+	}
+	if (q->child->cfg.pooled && !access_holds(x->sa, q->child)) {
+		exchange_fail(x, N_INVALID_ID_INFORMATION,
+			      "%s asks for the address %s, which is not leased to it", name,
+			      ip_range_str(&sel.remote, addr, sizeof(addr)));
 		return false;
 	}
 	if (q->child->down) {

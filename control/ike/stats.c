@@ -28,7 +28,11 @@ static void sa_info(struct isakmp_sa *sa, uint64_t now, struct ike_sa_info *i)
 		.life_left_us = up ? left(sa->expires_us, now) : 0,
 		.negotiation_us = (up ? sa->established_us : now) - sa->created_us,
 		.quick_modes = sa->quick_modes,
+		.user = sa->access && sa->peer->cfg.access &&
+				sa->peer->cfg.access->xauth == XAUTH_SERVER ? sa->access->user : "",
 	};
+	if (sa->access)
+		i->leased = sa->access->leased;
 	memcpy(i->icookie, sa->icookie, sizeof(i->icookie));
 	memcpy(i->rcookie, sa->rcookie, sizeof(i->rcookie));
 	if (sa->half_open)

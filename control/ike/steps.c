@@ -1,5 +1,6 @@
 /* The exchanges as a table: RFC 2409 sections 5.1 and 5.4 (Main Mode and Aggressive Mode, with
- * signatures and with a pre-shared key) and 5.5 (Quick Mode), RFC 2408 section 4.8 (Informational). */
+ * signatures and with a pre-shared key) and 5.5 (Quick Mode), RFC 2408 section 4.8 (Informational), and
+ * draft-ietf-ipsec-isakmp-mode-cfg-05 section 3 (Transaction). */
 #include <errno.h>
 #include <stddef.h>
 
@@ -94,6 +95,16 @@ const struct step step_table[] = {
 	  .required = PB(PL_HASH) | PB(PL_SA) | PB(PL_NONCE),
 	  .optional = PB(PL_KE) | PB(PL_ID) | NATOA | ANYWHERE, .retransmit = true,
 	  .hash = STEP_HASH2, .verify = qm_verify_hash, .handle = qm_handle_2 },
+
+	/* Transaction: who begins it is not who began phase 1 */
+	{ .name = "Transaction message 1", .exchange = EXCH_TRANSACTION, .initiator = false,
+	  .step = 0, .number = 1, .encrypted = true, .first = PL_HASH,
+	  .required = PB(PL_HASH) | PB(PL_ATTR), .optional = ANYWHERE, .hash = STEP_HASH1,
+	  .verify = qm_verify_hash, .handle = tx_handle_1 },
+	{ .name = "Transaction message 2", .exchange = EXCH_TRANSACTION, .initiator = true,
+	  .step = 0, .number = 2, .encrypted = true, .first = PL_HASH,
+	  .required = PB(PL_HASH) | PB(PL_ATTR), .optional = ANYWHERE, .retransmit = true,
+	  .hash = STEP_HASH1, .verify = qm_verify_hash, .handle = tx_handle_2 },
 
 	/* Informational: one message, from either side */
 	{ .name = "Informational", .exchange = EXCH_INFORMATIONAL, .initiator = false, .step = 0,

@@ -1,7 +1,7 @@
 /* Vendor IDs: how IKEv1 says which extensions it knows. */
 #include <string.h>
 
-#include "engine.h"
+#include "access.h"
 
 /* clang-format off */
 static const struct vendor_id {
@@ -46,6 +46,10 @@ static bool takes_fragments(struct view id)
 	return id.len >= 16 && memcmp(id.p, vendor_fragments, 16) == 0 &&
 	       (id.len < sizeof(vendor_fragments) || id.p[16] & FRAGMENTS_MAIN_MODE);
 }
+/* draft-beaulieu-ike-xauth-02 section 2, and Cisco's, whose last two bytes are a version. */
+static const uint8_t xauth_id[] = { 0x09, 0x00, 0x26, 0x89, 0xdf, 0xd6, 0xb7, 0x12 };
+static const uint8_t unity_id[] = { 0x12, 0xf5, 0xf2, 0x8c, 0x45, 0x71, 0x68, 0xa9,
+				    0x70, 0x2d, 0x9f, 0xe2, 0x74, 0xcc, 0x01, 0x00 };
 
 /* The initiator lists all that it knows, the responder only what it chose from the list. */
 void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa)
@@ -57,6 +61,12 @@ void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa)
 		if (sa->initiator || v->natt == NATT_NONE || v->natt == sa->natt)
 			msg_payload(m, PL_VENDOR, v->id, sizeof(v->id));
 	}
+	if (!sa->peer->cfg.access)
+		return;
+	if (sa->peer->cfg.access->xauth != XAUTH_NONE)
+		msg_payload(m, PL_VENDOR, xauth_id, sizeof(xauth_id));
+	if (sa->peer->cfg.access->config)
+		msg_payload(m, PL_VENDOR, unity_id, sizeof(unity_id));
 }
 
 void vendor_read(struct isakmp_sa *sa, const struct payload_list *l)
@@ -65,6 +75,9 @@ void vendor_read(struct isakmp_sa *sa, const struct payload_list *l)
 
 	for (unsigned k = 0; (p = payload_find(l, PL_VENDOR, k)); k++) {
 		sa->peer_fragments |= takes_fragments(p->body);
+		if (p->body.len == sizeof(unity_id) &&
+		    memcmp(p->body.p, unity_id, sizeof(unity_id) - 2) == 0)
+			access_unity(sa);
 		for (size_t i = 0; i < N_VENDORS; i++) {
 			const struct vendor_id *v = &vendor_table[i];
 			if (p->body.len != sizeof(v->id) ||
