@@ -52,6 +52,7 @@ struct config {
 	struct dp_cfg dp; /* dp.routes is owned here */
 	char run_dir[CONFIG_PATH_MAX];
 	char stats_file[CONFIG_PATH_MAX]; /* with run_dir in front unless absolute */
+	char leases_file[CONFIG_PATH_MAX]; /* likewise */
 	char key_export[CONFIG_PATH_MAX]; /* directory for Wireshark's keys, "": none are written */
 	uint32_t stats_interval_ms;	  /* 0 = only on SIGUSR1 */
 	unsigned dh_threads;		  /* workers for public-key maths */

@@ -261,6 +261,8 @@ void check_access(struct check *c, struct where w, const struct raw_peer *raw,
 		abort();
 	check_xauth(c, w, raw, peer, peer->access);
 	check_mode_config(c, w, raw, peer->access);
+	if (peer->access->xauth == XAUTH_NONE && !peer->access->config)
+		check_access_free(peer);
 }
 
 void check_access_free(struct ike_peer_cfg *peer)

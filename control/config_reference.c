@@ -47,6 +47,10 @@ const struct config_option config_options[] = {
 	  "need "
 	  "two directories.",
 	  "run-dir: /run/shrike-b" },
+	{ "system.leases-file", "file name", "leases.json", NULL,
+	  "Where it is remembered who has, or had, which address of a pool, relative to run-dir. Below "
+	  "/var/lib it outlives a reboot, too.",
+	  "leases-file: /var/lib/shrike/leases.json" },
 	{ "system.stats-file", "file name", "stats.json", NULL,
 	  "The file that the statistics are written to, relative to run-dir.",
 	  "stats-file: /var/lib/shrike/stats.json" },
@@ -261,6 +265,59 @@ const struct config_option config_options[] = {
 	  "waits longer than the one before.",
 	  "retry-interval: 2s" },
 
+	{ "peers[].xauth", "no, server or client", "no", NULL,
+	  "After phase 1 the server asks the client for a user and a password, and nothing of phase 2 "
+	  "passes before that. Who shares a secret or an identity with others is told apart by the "
+	  "user: with remote: any, many clients are up at once. A client that comes again under the "
+	  "same user from the same address takes its own place; from another address it is a second "
+	  "device. Wrong passwords are limited, by source and by user.",
+	  "xauth: server\nusers: users.txt" },
+	{ "peers[].users", "file name", NULL, "needed with xauth: server, unless pam is there",
+	  "Lines of user:hash, the hash as crypt(3) makes it (openssl passwd -6). Mode 0600 or 0400, "
+	  "read again on SIGHUP.",
+	  "users: users.txt\nxauth: server" },
+	{ "peers[].pam", "name of a PAM service", NULL, "needed with xauth: server, unless users is there",
+	  "Users as PAM knows them by that service, a file in /etc/pam.d.",
+	  "pam: shrike\nxauth: server" },
+	{ "peers[].xauth-user", "name", NULL, "needed with xauth: client", "Who we are.",
+	  "xauth-user: alice\nxauth: client\nxauth-password-file: alice.pass" },
+	{ "peers[].xauth-password-file", "file name", NULL, "needed with xauth: client",
+	  "Its first line is our password. Mode 0600 or 0400.",
+	  "xauth-password-file: alice.pass\nxauth: client\nxauth-user: alice" },
+	{ "peers[].mode-config", "no, pull or push", NULL, "pull with a pool, otherwise no",
+	  "Who has a pool gives an address and what goes with it, the other side takes it. pull: it is "
+	  "asked for; push: it is sent unasked. Both sides must mean the same, but a server that pushes "
+	  "answers those who ask, too.",
+	  "mode-config: pull" },
+	{ "peers[].pool", "network or range", NULL, "we give no addresses",
+	  "Addresses for those who come: children with remote: [pool] are theirs, each address for "
+	  "whom it is leased to. Of a network, all but the first and the last; at most 16384. A user "
+	  "gets the address that it had, for as long as nobody else needs it, and others are free. Packets "
+	  "to it must be routed to us: there is no proxy ARP.",
+	  "pool: 10.99.0.0/24" },
+	{ "peers[].dns", "list of addresses", "[]", NULL, "Name servers that are told with an address.",
+	  "dns: [10.1.0.53]\npool: 10.99.0.0/24" },
+	{ "peers[].nbns", "list of addresses", "[]", NULL, "WINS servers, likewise.",
+	  "nbns: [10.1.0.54]\npool: 10.99.0.0/24" },
+	{ "peers[].split", "list of networks", NULL,
+	  "the local networks of the children with the pool; nothing when one is everything",
+	  "Networks that the client reaches through us, and others not. Nothing: everything goes through "
+	  "us.",
+	  "split: [10.1.0.0/16]\npool: 10.99.0.0/24" },
+	{ "peers[].local-lan", "list of networks", "[]", NULL,
+	  "Networks that the client reaches without us, for those who know Cisco's attributes.",
+	  "local-lan: [192.168.0.0/16]\npool: 10.99.0.0/24" },
+	{ "peers[].domain", "domain name", NULL, "none is told",
+	  "The client's domain (Cisco's attribute, like all that follow).",
+	  "domain: example.net\npool: 10.99.0.0/24" },
+	{ "peers[].split-dns", "list of domain names", "[]", NULL,
+	  "Names that the client asks our name servers for, and others not.",
+	  "split-dns: [example.net]\npool: 10.99.0.0/24" },
+	{ "peers[].banner", "text", NULL, "none is told", "A text that the client shows.",
+	  "banner: Authorized use only\npool: 10.99.0.0/24" },
+	{ "peers[].save-password", "yes or no", "no", NULL,
+	  "Whether the client may keep its user's password.",
+	  "pool: 10.99.0.0/24\nsave-password: yes" },
 	{ .path = "peers[].children[]",
 	  .meaning =
 		  "What goes through the tunnel to this peer: each child becomes an SA pair, and "
@@ -270,9 +327,11 @@ const struct config_option config_options[] = {
 	  "called NAME-2, and so on.",
 	  "name: net" },
 	{ "peers[].children[].local", "list of networks, ranges or addresses", NULL, NULL,
-	  "The networks on our side.", "local: [10.1.0.0/24]" },
+	  "The networks on our side; assigned: the address that Mode Config gives us.",
+	  "local: [10.1.0.0/24]" },
 	{ "peers[].children[].remote", "list of networks, ranges or addresses", NULL, NULL,
-	  "The networks on the peer's side.", "remote: [10.2.0.0/24, 10.3.0.0/24]" },
+	  "The networks on the peer's side; pool: each address of the peer's pool, for whom it is leased "
+	  "to.", "remote: [10.2.0.0/24, 10.3.0.0/24]" },
 	{ "peers[].children[].protocol", "protocol", "any", NULL,
 	  "Only this protocol: icmp, icmpv6, igmp, tcp, udp, gre, ospf, sctp, or a number.",
 	  "protocol: tcp" },

@@ -28,6 +28,7 @@ static const cyaml_schema_field_t system_fields[] = {
 	TEXT("sa-slots", struct raw_system, sa_slots),
 	TEXT("mbufs", struct raw_system, mbufs),
 	TEXT("run-dir", struct raw_system, run_dir),
+	TEXT("leases-file", struct raw_system, leases_file),
 	TEXT("stats-file", struct raw_system, stats_file),
 	TEXT("stats-interval", struct raw_system, stats_interval),
 	TEXT("key-export", struct raw_system, key_export),

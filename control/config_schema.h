@@ -10,7 +10,7 @@ struct raw_system {
 	char **worker_cores;
 	unsigned worker_cores_count;
 	char *share_core, *hugepages, *memory, *file_prefix, *idle, *vaes, *sa_slots, *mbufs;
-	char *run_dir, *stats_file, *stats_interval, *dh_threads, *key_export;
+	char *run_dir, *stats_file, *stats_interval, *dh_threads, *key_export, *leases_file;
 };
 
 struct raw_port {

@@ -79,6 +79,10 @@ static void check_directories(struct check *c, struct where w)
 	check_text(c, where_key(w, "stats-file"), sys->stats_file, file, sizeof(file) - 96);
 	snprintf(cfg->stats_file, sizeof(cfg->stats_file), "%.91s%s%.150s",
 		 file[0] == '/' ? "" : cfg->run_dir, file[0] == '/' ? "" : "/", file);
+	strcpy(file, "leases.json");
+	check_text(c, where_key(w, "leases-file"), sys->leases_file, file, sizeof(file) - 96);
+	snprintf(cfg->leases_file, sizeof(cfg->leases_file), "%.91s%s%.150s",
+		 file[0] == '/' ? "" : cfg->run_dir, file[0] == '/' ? "" : "/", file);
 	check_text(c, where_key(w, "key-export"), sys->key_export, cfg->key_export,
 		   sizeof(cfg->key_export));
 	if (sys->key_export && sys->key_export[0] != '/')

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "leases.h"
 #include "log.h"
 #include "random.h"
 #include "rundir.h"
@@ -22,6 +23,10 @@
 
 #define STOP_US	     1500000 /* at most that long for the DELETEs at the end */
 #define STOP_LEAST_US 100000
+
+#define USER_THREADS	2	 /* checks of users at a time */
+#define LEASES_US	500000	 /* several leases are written together */
+#define LEASES_AGAIN_US 60000000 /* after a failure */
 
 uint64_t clock_us(void)
 {
@@ -47,15 +52,49 @@ static void engine_job(void *ctx, struct ike_job *job)
 {
 	struct daemon *d = ctx;
 
-	jobs_push(d->jobs, job);
+	jobs_push(job->blocks ? d->user_jobs : d->jobs, job);
 }
 
-static void take_jobs(struct daemon *d)
+static void take_jobs(struct daemon *d, struct jobs *jobs)
 {
 	struct ike_job *job;
 
-	while ((job = jobs_take(d->jobs)))
+	while ((job = jobs_take(jobs)))
 		ike_job_done(d->ike, job);
+}
+
+/* --------------------------------------------------------------------------- leases --------- */
+
+static void engine_leases(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (!d->leases_due_us)
+		d->leases_due_us = clock_us() + LEASES_US;
+}
+
+static void leases_run(struct daemon *d, uint64_t now)
+{
+	int rc;
+
+	if (!d->leases_due_us || now < d->leases_due_us)
+		return;
+	rc = leases_save(d->ike, d->cfg->leases_file);
+	if (rc != 0)
+		log_warn("leases cannot be written to %s: %s", d->cfg->leases_file, strerror(-rc));
+	d->leases_due_us = rc ? now + LEASES_AGAIN_US : 0;
+}
+
+void daemon_leases_load(struct daemon *d, const char *file)
+{
+	char why[512] = "";
+	int n = leases_load(d->ike, file, why, sizeof(why));
+
+	if (n > 0)
+		log_info("%s: %d lease%s of addresses from before", file, n,
+			 n == 1 ? "" : "s");
+	else if (n < 0 && n != -ENOENT)
+		log_warn("%s; addresses are given out anew", why);
 }
 
 /* ------------------------------------------------------------------------- the loop --------- */
@@ -97,6 +136,7 @@ static void on_poll(evutil_socket_t fd, short what, void *ctx)
 		next = ike_next_timer(d->ike);
 	}
 	policies_run(d, now);
+	leases_run(d, now);
 	if (d->stopping)
 		stop_when_done(d, now);
 	uint64_t wait = d->idle_polls < POLLS_BUSY    ? POLL_BUSY_US :
@@ -110,9 +150,10 @@ static void on_poll(evutil_socket_t fd, short what, void *ctx)
 
 static void on_jobs(evutil_socket_t fd, short what, void *ctx)
 {
-	(void)fd;
+	struct daemon *d = ctx;
+
 	(void)what;
-	take_jobs(ctx);
+	take_jobs(d, fd == jobs_fd(d->jobs) ? d->jobs : d->user_jobs);
 }
 
 static void daemon_stop(struct daemon *d, int signal)
@@ -160,7 +201,10 @@ static int events_start(struct daemon *d)
 	}
 	d->ev_poll = evtimer_new(d->base, on_poll, d);
 	d->ev_jobs = event_new(d->base, jobs_fd(d->jobs), EV_READ | EV_PERSIST, on_jobs, d);
-	if (!d->ev_poll || !d->ev_jobs || event_add(d->ev_poll, &now) != 0 ||
+	d->ev_user_jobs =
+		event_new(d->base, jobs_fd(d->user_jobs), EV_READ | EV_PERSIST, on_jobs, d);
+	if (!d->ev_poll || !d->ev_jobs || !d->ev_user_jobs ||
+	    event_add(d->ev_user_jobs, NULL) != 0 || event_add(d->ev_poll, &now) != 0 ||
 	    event_add(d->ev_jobs, NULL) != 0)
 		return -ENOMEM;
 	return 0;
@@ -206,6 +250,8 @@ static int engine_start(struct daemon *d)
 		.sa_remove = sa_sink_remove,
 		.sa_stats = sa_sink_stats,
 		.policy_clear = policies_on_clear,
+		.policy_local = policies_on_local,
+		.leases_changed = engine_leases,
 		.event = events_on_event,
 	};
 	struct ike_limits limits = { 0 };
@@ -214,6 +260,9 @@ static int engine_start(struct daemon *d)
 		ops.ike_key = engine_key;
 	int rc = jobs_new(d->cfg->dh_threads, d->cfg->dp.worker_cores, d->cfg->dp.n_workers,
 			  d->cfg->dp.control_core, &d->jobs);
+	if (rc == 0)
+		rc = jobs_new(USER_THREADS, d->cfg->dp.worker_cores, d->cfg->dp.n_workers,
+			      d->cfg->dp.control_core, &d->user_jobs);
 
 	if (rc != 0) {
 		log_error("the threads for public-key maths cannot be started: %s", strerror(-rc));
@@ -280,6 +329,7 @@ static int daemon_start(struct daemon *d, struct config *cfg)
 	d->cfg = NULL; /* nothing is in force yet */
 	rc = reload_apply(d, cfg);
 	d->cfg = cfg;
+	daemon_leases_load(d, cfg->leases_file);
 	return rc ? rc : stats_feed_start(d);
 }
 
@@ -290,9 +340,14 @@ static void daemon_end(struct daemon *d)
 	stats_feed_stop(d);
 	if (d->jobs)
 		jobs_stop(d->jobs);
+	if (d->user_jobs)
+		jobs_stop(d->user_jobs);
+	if (d->ike && d->leases_due_us)
+		leases_run(d, UINT64_MAX);
 	if (d->ike)
 		ike_free(d->ike);
 	jobs_free(d->jobs);
+	jobs_free(d->user_jobs);
 	if (d->dp) {
 		dp_poll(d->dp);
 		dp_stop(d->dp);
@@ -304,6 +359,8 @@ static void daemon_end(struct daemon *d)
 		event_free(d->ev_poll);
 	if (d->ev_jobs)
 		event_free(d->ev_jobs);
+	if (d->ev_user_jobs)
+		event_free(d->ev_user_jobs);
 	if (d->base)
 		event_base_free(d->base);
 	libevent_global_shutdown();
@@ -311,6 +368,7 @@ static void daemon_end(struct daemon *d)
 	key_export_close(d->keys);
 	free(d->policy_pairs);
 	free(d->policy_clear);
+	free(d->policy_local);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
 	config_free(d->cfg);

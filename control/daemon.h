@@ -20,7 +20,7 @@ struct daemon {
 	struct config *cfg;
 	struct dp *dp;
 	struct ike *ike;
-	struct jobs *jobs;
+	struct jobs *jobs, *user_jobs; /* maths; checks of users, which may wait for others */
 	struct timelines *timelines;
 	struct key_export *keys; /* NULL: none is written */
 	struct ctl *ctl;
@@ -28,12 +28,15 @@ struct daemon {
 	uint64_t icv_seen; /* packets that failed their ICV, when we last looked */
 	uint8_t *policy_clear; /* policy id -> its packets pass unprotected: see policies.c */
 	uint64_t policies_due_us; /* the SPD is to be set then; 0: it is as it should be */
+	struct policy_local *policy_local; /* local sides that Mode Config assigned: policies.c */
+	size_t n_policy_local;
+	uint64_t leases_due_us; /* the leases are to be written then; 0: they are */
 	uint8_t *policy_pairs; /* policy id -> parallel SA pairs of its child */
 	uint64_t started_us;   /* monotonic */
 	int lock_fd;
 
 	struct event_base *base;
-	struct event *ev_poll, *ev_jobs, *ev_stats, *ev_busy;
+	struct event *ev_poll, *ev_jobs, *ev_user_jobs, *ev_stats, *ev_busy;
 	struct event *ev_signal[4];
 	unsigned idle_polls; /* empty dp_poll() in a row */
 	bool stopping;
@@ -42,6 +45,9 @@ struct daemon {
 
 /* Runs until SIGTERM or SIGINT; takes the configuration over. Returns the process's exit code. */
 int daemon_run(struct config *cfg);
+
+/* Takes back what a file of leases says. */
+void daemon_leases_load(struct daemon *d, const char *file);
 
 uint64_t clock_us(void); /* monotonic */
 
@@ -67,6 +73,7 @@ void sa_on_bad_spi(void *ctx, const struct ip_addr *remote, uint32_t spi);
  * (logged). on_clear: the engine's hook; run: puts in force what that changed. */
 int policies_apply(struct daemon *d, const struct config *cfg);
 void policies_on_clear(void *ctx, uint32_t policy, bool clear);
+void policies_on_local(void *ctx, uint32_t policy, const struct ip_addr *local);
 void policies_run(struct daemon *d, uint64_t now);
 
 /* reload.c: puts cfg's policies and peers in force, old ones (or NULL) away. cfg is taken over and

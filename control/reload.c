@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon.h"
+#include "leases.h"
 #include "log.h"
 
 static void log_note(void *ctx, bool warning, const char *line)
@@ -63,14 +64,18 @@ int reload_apply(struct daemon *d, struct config *cfg)
 	if (rc != 0)
 		return rc;
 	set_pairs(d, cfg);
-	if (old)
+	if (old) {
+		leases_save(d->ike, old->leases_file);
 		remove_old_peers(d, old, cfg);
+	}
 	for (size_t i = 0; i < cfg->n_peers; i++) {
 		rc = ike_peer_set(d->ike, &cfg->peers[i]);
 		if (rc != 0)
 			log_error("%s: cannot be set up: %s", cfg->peers[i].name, strerror(-rc));
 	}
 	d->cfg = cfg;
+	if (old)
+		daemon_leases_load(d, old->leases_file); /* of peers that were set up anew */
 	config_free(old);
 	return 0;
 }

@@ -94,6 +94,30 @@ static void show_children(const json_t *peers)
 	table_print(&t, stdout);
 }
 
+/* Peers that give addresses, or got one. */
+static void show_access(const json_t *peers)
+{
+	size_t i, k;
+	json_t *p, *v;
+
+	json_array_foreach(peers, i, p) {
+		const json_t *pool = json_object_get(p, "pool");
+		const json_t *got = json_object_get(p, "assigned");
+		if (json_is_object(pool))
+			printf("\n%s: pool %s, %lld of %lld addresses in use, %lld kept\n",
+			       str(p, "name"), str(pool, "range"), count(pool, "active"),
+			       count(pool, "size"), count(pool, "kept"));
+		if (!json_is_object(got))
+			continue;
+		printf("\n%s: assigned to us %s", str(p, "name"), str(got, "address"));
+		json_array_foreach(json_object_get(got, "dns"), k, v)
+			printf("%s%s", k ? ", " : "; DNS ", json_string_value(v));
+		json_array_foreach(json_object_get(got, "split"), k, v)
+			printf("%s%s", k ? ", " : "; networks ", json_string_value(v));
+		printf("\n");
+	}
+}
+
 void show_status(const json_t *reply)
 {
 	const json_t *peers = json_object_get(reply, "peers");
@@ -109,6 +133,7 @@ void show_status(const json_t *reply)
 	show_peers(peers);
 	printf("\n");
 	show_children(peers);
+	show_access(peers);
 	json_array_foreach(peers, i, p)
 		if (strlen(str(p, "last_error")) > 1)
 			printf("\n%s: last error: %s\n", str(p, "name"), str(p, "last_error"));
@@ -122,9 +147,9 @@ static void show_main_mode(const json_t *sas)
 	size_t i;
 	json_t *sa;
 
-	table_begin(&t, 10, 1u << 6 | 1u << 7 | 1u << 8 | 1u << 9);
+	table_begin(&t, 12, 1u << 6 | 1u << 7 | 1u << 8 | 1u << 9);
 	HEADING(&t, "MAIN MODE SA", "STATE", "ROLE", "EXCHANGE", "REMOTE", "ALGORITHMS", "NEGOTIATED", "AGE",
-		"LEFT", "QUICK MODES");
+		"LEFT", "QUICK MODES", "USER", "LEASED");
 	json_array_foreach(sas, i, sa) {
 		const json_t *remote = json_object_get(sa, "remote");
 		table_cell(&t, "%s", str(sa, "peer"));
@@ -137,6 +162,8 @@ static void show_main_mode(const json_t *sas)
 		cell_seconds(&t, sa, "age");
 		cell_seconds(&t, sa, "lifetime_left");
 		table_cell(&t, "%lld", count(sa, "quick_modes"));
+		table_cell(&t, "%s", str(sa, "user"));
+		table_cell(&t, "%s", str(sa, "leased"));
 	}
 	table_print(&t, stdout);
 }

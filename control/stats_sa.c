@@ -32,6 +32,13 @@ static json_t *path_json(const struct ip_addr *a, uint16_t port)
 			 (int)port);
 }
 
+static json_t *addr_json(const struct ip_addr *a)
+{
+	char buf[ADDR_STR_LEN];
+
+	return a->family == IP_NONE ? json_null() : json_string(ip_addr_str(a, buf, sizeof(buf)));
+}
+
 static const char *state_name(enum ike_sa_state s)
 {
 	return s == IKE_SA_CONNECTING  ? "connecting" :
@@ -65,6 +72,8 @@ static void add_main_mode(void *ctx, const struct ike_sa_info *i)
 			    i->t.encr == ENCR_NONE ?
 				    json_null() :
 				    json_string(ike_transform_str(&i->t, text, sizeof(text))));
+	json_object_set_new(o, "user", i->user[0] ? json_string(i->user) : json_null());
+	json_object_set_new(o, "leased", addr_json(&i->leased));
 	json_object_set_new(o, "age", json_real((double)i->age_us / 1e6));
 	json_object_set_new(o, "lifetime_left", json_real((double)i->life_left_us / 1e6));
 	json_object_set_new(o, "negotiation_ms", json_real((double)i->negotiation_us / 1e3));
@@ -253,6 +262,65 @@ static json_t *peer_child_json(const struct sums *s, const struct ike_peer_cfg *
 			 COUNT(c->out_bytes));
 }
 
+static json_t *addrs_json(const struct ip_addr *a, unsigned n)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(list, addr_json(&a[i]));
+	return list;
+}
+
+static json_t *networks_json(const struct ip_prefix *p, unsigned n)
+{
+	char buf[RANGE_STR_LEN];
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(list, json_string(ip_prefix_str(&p[i], buf, sizeof(buf))));
+	return list;
+}
+
+/* What Mode Config gave us; null: nothing. Its texts come from the peer. */
+static json_t *assigned_json(struct ike *ike, const char *peer)
+{
+	const struct ike_settings *s = ike_assigned(ike, peer);
+
+	if (!s)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:b}", "address",
+			 addr_json(&s->address), "dns", addrs_json(s->dns, s->n_dns), "nbns",
+			 addrs_json(s->nbns, s->n_nbns), "split",
+			 networks_json(s->split, s->n_split), "local_lan",
+			 networks_json(s->local_lan, s->n_local_lan), "domain", s->domain,
+			 "split_dns", s->split_dns, "banner", s->banner, "save_password",
+			 s->save_password);
+}
+
+static void add_lease(void *ctx, const struct ike_lease *l)
+{
+	struct walk *w = ctx;
+
+	if (strcmp(l->peer, w->peer) == 0 && l->active)
+		json_array_append_new(w->out, json_pack("{s:o, s:s}", "address",
+							addr_json(&l->address), "user", l->user));
+}
+
+static json_t *pool_json(struct ike *ike, const char *peer)
+{
+	struct walk w = { .peer = peer };
+	char range[RANGE_STR_LEN];
+	struct ike_pool_info i;
+
+	if (!ike_pool_info(ike, peer, &i))
+		return json_null();
+	w.out = json_array();
+	ike_lease_foreach(ike, add_lease, &w);
+	return json_pack("{s:s, s:i, s:i, s:i, s:o}", "range",
+			 ip_range_str(&i.range, range, sizeof(range)), "size", (int)i.size, "active",
+			 (int)i.active, "kept", (int)i.kept, "leases", w.out);
+}
+
 static void add_peer(void *ctx, const struct ike_peer_cfg *cfg, const char *last_error)
 {
 	struct sums *s = ctx;
@@ -267,16 +335,17 @@ static void add_peer(void *ctx, const struct ike_peer_cfg *cfg, const char *last
 		up += strcmp(json_string_value(json_object_get(child, "state")), "up") == 0;
 		json_array_append_new(children, child);
 	}
-	json_array_append_new(
-		s->peers,
-		json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:s, s:o}", "name",
-			  cfg->name, "local", ip_addr_str(&cfg->local, local, sizeof(local)),
-			  "remote", ip_addr_str(&cfg->remote, remote, sizeof(remote)), "state",
-			  state ? json_string_value(state) : "down", "children_up", up,
-			  "children_configured", (int)cfg->n_children, "in_packets", COUNT(sum[0]),
-			  "in_bytes", COUNT(sum[1]), "out_packets", COUNT(sum[2]), "out_bytes",
-			  COUNT(sum[3]), "last_error", last_error ? last_error : "", "children",
-			  children));
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:s, s:o}", "name",
+			      cfg->name, "local", ip_addr_str(&cfg->local, local, sizeof(local)),
+			      "remote", ip_addr_str(&cfg->remote, remote, sizeof(remote)), "state",
+			      state ? json_string_value(state) : "down", "children_up", up,
+			      "children_configured", (int)cfg->n_children, "in_packets",
+			      COUNT(sum[0]), "in_bytes", COUNT(sum[1]), "out_packets", COUNT(sum[2]),
+			      "out_bytes", COUNT(sum[3]), "last_error", last_error ? last_error : "",
+			      "children", children);
+	json_object_set_new(o, "pool", pool_json(s->source->ike, cfg->name));
+	json_object_set_new(o, "assigned", assigned_json(s->source->ike, cfg->name));
+	json_array_append_new(s->peers, o);
 }
 
 json_t *stats_peers(const struct stats_source *source)

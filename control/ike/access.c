@@ -8,19 +8,6 @@
 #include "diagnose.h"
 #include "isakmp_sa.h"
 
-struct ike_users *ike_users_ref(struct ike_users *u)
-{
-	if (u)
-		u->refs++;
-	return u;
-}
-
-void ike_users_free(struct ike_users *u)
-{
-	if (u && --u->refs == 0)
-		u->free(u);
-}
-
 bool access_is_server(const struct peer *p)
 {
 	return p->cfg.access && (p->cfg.access->xauth == XAUTH_SERVER || p->cfg.access->has_pool);

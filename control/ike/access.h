@@ -68,6 +68,8 @@ void config_pull(struct isakmp_sa *sa);
 void config_push(struct isakmp_sa *sa);
 void config_pulled(struct exchange *x, const struct cfg_payload *p);  /* REQUEST: we give */
 void config_replied(struct exchange *x, const struct cfg_payload *p); /* REPLY: we get */
+/* The address that we were given becomes the local side of the children that speak for it. */
+void config_assign(struct peer *p);
 void config_pushed(struct exchange *x, const struct cfg_payload *p);  /* SET: we get */
 
 /* pool.c */

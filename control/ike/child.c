@@ -21,7 +21,12 @@ struct child *child_new(struct peer *peer, const struct ike_child_cfg *cfg)
 
 void child_free(struct child *child)
 {
+	static const struct ip_addr none = { .family = IP_NONE };
+	const struct ike_ops *ops = &child->ike->ops;
+
 	child_protect(child, "it is no more");
+	if (child->cfg.assigned && ops->policy_local)
+		ops->policy_local(ops->ctx, child->cfg.policy, &none);
 	timer_cancel(&child->ike->timers, &child->watch);
 	unindex_child(child);
 	TAILQ_REMOVE(&child->peer->children, child, link);

@@ -199,6 +199,8 @@ static int peer_sync_children(struct peer *p, const struct ike_peer_cfg *cfg)
 	for (unsigned i = 0; i < cfg->n_children && rc == 0; i++)
 		if (!child_find(p, cfg->children[i].name) && !child_new(p, &cfg->children[i]))
 			rc = -ENOMEM;
+	if (p->assigned)
+		config_assign(p);
 	peer_kick(p);
 	return rc;
 }

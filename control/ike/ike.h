@@ -352,7 +352,8 @@ struct ike_totals {
 void ike_sa_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_sa_info *i), void *ctx);
 void ike_child_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_child_info *i),
 		       void *ctx);
-/* Configured peers and children, with a word about each. */
+/* Configured peers and children, with a word about each; children of a pool only while somebody has
+ * their address. */
 void ike_peer_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_peer_cfg *cfg,
 						  const char *last_error), void *ctx);
 void ike_totals(struct ike *ike, struct ike_totals *out);

@@ -108,11 +108,25 @@ static bool lease(struct isakmp_sa *sa)
 	return true;
 }
 
+/* Only what is fit to be shown; Unity's lists of names have commas or spaces between. */
+static void take_words(const struct attr *a, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; !a->basic && i < a->value.len && n + 1 < size; i++) {
+		uint8_t c = a->value.p[i];
+		if (c == '\n' || (c >= ' ' && c < 0x7f))
+			out[n++] = (char)c;
+	}
+	out[n] = '\0';
+}
+
 void config_pulled(struct exchange *x, const struct cfg_payload *p)
 {
 	struct isakmp_sa *sa = x->sa;
 	struct access *a = sa->access;
 	const struct attr *version = cfg_attr(p, CFG_APPLICATION_VERSION, 0);
+	char text[80] = "";
 	struct msgbuf m;
 	size_t hash_at;
 
@@ -122,10 +136,10 @@ void config_pulled(struct exchange *x, const struct cfg_payload *p)
 		exchange_kill(x);
 		return;
 	}
-	if (version && version->value.len && !version->basic)
-		ike_note(x->ike, sa->peer, sa, "%s is a %.*s", a->user,
-			 (int)(version->value.len < 60 ? version->value.len : 60),
-			 (const char *)version->value.p);
+	if (version)
+		take_words(version, text, sizeof(text));
+	if (text[0])
+		ike_note(x->ike, sa->peer, sa, "%s has the software \"%s\"", a->user, text);
 	if (cfg_attr(p, CFG_IP4_ADDRESS, 0) && !lease(sa)) {
 		access_fail(sa, "no address is left for %s of %s: all of the pool are in use",
 			    a->user, sa->peer->cfg.name);
@@ -205,19 +219,6 @@ static void take_networks(const struct attr *a, size_t step, struct ip_prefix *l
 	}
 }
 
-/* Only what is fit to be shown; Unity's lists of names have commas or spaces between. */
-static void take_words(const struct attr *a, char *out, size_t size)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; !a->basic && i < a->value.len && n + 1 < size; i++) {
-		uint8_t c = a->value.p[i];
-		if (c == '\n' || (c >= ' ' && c < 0x7f))
-			out[n++] = (char)c;
-	}
-	out[n] = '\0';
-}
-
 static void take_one(struct ike_settings *s, const struct attr *a)
 {
 	switch (a->type) {
@@ -261,14 +262,14 @@ static void take_one(struct ike_settings *s, const struct attr *a)
 }
 
 /* The children that speak for that address get it; their pairs from before with another one go. */
-static void assign(struct peer *p)
+void config_assign(struct peer *p)
 {
 	const struct ip_addr *a = &p->assigned->address;
 	struct ike *ike = p->ike;
 	struct child *c;
 
 	TAILQ_FOREACH(c, &p->children, link) {
-		if (!c->cfg.assigned || ip_addr_equal(a, &c->cfg.sel.local.lo))
+		if (c->dead || !c->cfg.assigned || ip_addr_equal(a, &c->cfg.sel.local.lo))
 			continue;
 		child_delete_pairs(c, "another address was assigned to us");
 		c->cfg.sel.local = (struct ip_range){ *a, *a };
@@ -300,7 +301,7 @@ static bool take(struct isakmp_sa *sa, const struct cfg_payload *p)
 	ike_note(sa->ike, peer, sa, "%s gave us the address %s", peer->cfg.name,
 		 ip_addr_str(&s->address, text, sizeof(text)));
 	sa->access->given = true;
-	assign(peer);
+	config_assign(peer);
 	return true;
 }
 

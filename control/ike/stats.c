@@ -98,6 +98,12 @@ void ike_child_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_c
 	}
 }
 
+/* An address of a pool that nobody has. */
+static bool unused(const struct child *c)
+{
+	return c->cfg.pooled && TAILQ_EMPTY(&c->pairs);
+}
+
 void ike_peer_foreach(struct ike *ike,
 		      void (*fn)(void *ctx, const struct ike_peer_cfg *cfg, const char *last_error),
 		      void *ctx)
@@ -109,12 +115,13 @@ void ike_peer_foreach(struct ike *ike,
 		struct ike_peer_cfg cfg = p->cfg;
 		unsigned n = 0;
 		TAILQ_FOREACH(c, &p->children, link)
-			n++;
+			n += !unused(c);
 		cfg.children = calloc(n ? n : 1, sizeof(*cfg.children));
 		if (!cfg.children)
 			return;
 		TAILQ_FOREACH(c, &p->children, link)
-			cfg.children[cfg.n_children++] = c->cfg;
+			if (!unused(c))
+				cfg.children[cfg.n_children++] = c->cfg;
 		fn(ctx, &cfg, p->last_error);
 		free(cfg.children);
 	}

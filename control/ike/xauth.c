@@ -163,11 +163,26 @@ static bool take_text(const struct attr *a, char *out, size_t size)
 	return true;
 }
 
-/* People and log files see it. */
+/* Bytes of the UTF-8 character at s, 0: it is none, or none to be seen. */
+static unsigned character(const unsigned char *s)
+{
+	unsigned n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : 0;
+
+	if (s[0] < ' ' || s[0] == 0x7f)
+		return 0;
+	for (unsigned i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if (n == 3 && ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0)))
+		return 0;
+	return n;
+}
+
+/* People, log files and JSON see it. */
 static bool printable(const char *s)
 {
-	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
+	for (unsigned n; *s; s += n)
+		if ((n = character((const unsigned char *)s)) == 0)
 			return false;
 	return true;
 }

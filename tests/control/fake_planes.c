@@ -1,3 +1,4 @@
+#include <errno.h>
 #include "fake_planes.h"
 
 #include <stdio.h>
@@ -146,6 +147,7 @@ void ike_sa_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_sa_i
 		.life_left_us = 3600 * 1000000ull,
 		.negotiation_us = 12500,
 		.quick_modes = 3,
+		.user = "",
 	};
 
 	(void)ike;
@@ -190,6 +192,39 @@ void ike_peer_foreach(struct ike *ike,
 {
 	(void)ike;
 	fn(ctx, &fake_peer, fake.last_error);
+}
+
+void ike_lease_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_lease *l), void *ctx)
+{
+	(void)ike;
+	(void)fn;
+	(void)ctx;
+}
+
+int ike_lease_restore(struct ike *ike, const char *peer, const char *user,
+		      const struct ip_addr *address, int64_t last_s)
+{
+	(void)ike;
+	(void)peer;
+	(void)user;
+	(void)address;
+	(void)last_s;
+	return -ENOENT;
+}
+
+bool ike_pool_info(struct ike *ike, const char *peer, struct ike_pool_info *out)
+{
+	(void)ike;
+	(void)peer;
+	(void)out;
+	return false;
+}
+
+const struct ike_settings *ike_assigned(struct ike *ike, const char *peer)
+{
+	(void)ike;
+	(void)peer;
+	return NULL;
 }
 
 void ike_totals(struct ike *ike, struct ike_totals *out)

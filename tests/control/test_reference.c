@@ -204,7 +204,7 @@ static struct config *doc_load(const struct config_option *o, const char *lines)
 
 static const char *const files[] = { "ca.pem",    "ca.crl",   "gwa.pem",
 				     "gwa.key",   "gwa.pass", "gwa-encrypted.key",
-				     "site-b.psk" };
+				     "site-b.psk", "users.txt", "alice.pass" };
 
 static void setup(void)
 {
@@ -226,7 +226,11 @@ static void setup(void)
 			       pki_write_key("gwa.key", key, NULL, 0600),
 			       pki_write_text("gwa.pass", "passphrase\n"),
 			       pki_write_key("gwa-encrypted.key", key, "passphrase", 0600),
-			       pki_write_text("site-b.psk", "a secret of some length\n") };
+			       pki_write_text("site-b.psk", "a secret of some length\n"),
+			       pki_write_text("users.txt", "# who comes in\nalice:$6$saltsalt$"
+							   "qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8"
+							   "wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/\n"),
+			       pki_write_text("alice.pass", "wonderland\n") };
 	char dir[256];
 
 	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(from[0], '/') - from[0]), from[0]);
@@ -314,6 +318,11 @@ static void expect_same(const struct config_option *o, const struct config *a,
 			cr_expect_eq(memcmp(&x.children[k], &y.children[k], sizeof(x.children[k])),
 				     0, "the default of %s is another", o->path);
 		x.psk = y.psk = NULL;
+		cr_expect_eq(x.access == NULL, y.access == NULL);
+		cr_expect(!x.access || memcmp(x.access, y.access,
+					      offsetof(struct ike_remote_cfg, users)) == 0,
+			  "the default of %s is another", o->path);
+		x.access = y.access = NULL;
 		x.children = y.children = NULL;
 		x.own = y.own = NULL;
 		x.trust = y.trust = NULL;
