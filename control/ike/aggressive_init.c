@@ -42,7 +42,7 @@ int aggressive_start(struct peer *peer)
 	struct exchange *x = sa ? exchange_new(sa, EXCH_AGGRESSIVE, true, 0) : NULL;
 
 	if (x) {
-		sa->auth = peer->cfg.auth;
+		sa->auth = peer_auth(peer, true);
 		sa->t.group = peer->cfg.ike[0].group; /* one for all: see config_peer.c */
 	}
 	if (x && job_start(x, sa->t.group, am_begin) == 0)

@@ -44,10 +44,10 @@ static int am_choose(struct isakmp_sa *sa, const struct peer *p, struct search *
 		if (g && g->public_len == ke)
 			fit[n++] = p->cfg.ike[i];
 	}
-	if (n && ike_offer_choose(&sa->ike->offer, fit, n, p->cfg.auth, &s->choice, why) == 0)
+	if (n && ike_offer_choose(&sa->ike->offer, fit, n, peer_auth(p, false), &s->choice, why) == 0)
 		return 0;
 	/* for the reason; what it finds would not go with the public value */
-	if (ike_offer_choose(&sa->ike->offer, p->cfg.ike, p->cfg.n_ike, p->cfg.auth, &s->choice,
+	if (ike_offer_choose(&sa->ike->offer, p->cfg.ike, p->cfg.n_ike, peer_auth(p, false), &s->choice,
 			     why) == 0)
 		*why = (struct mismatch){ .reason = "its public value has the length of another "
 						    "group than the one it offers" };
