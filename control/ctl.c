@@ -16,9 +16,13 @@
 #include "daemon.h"
 #include "log.h"
 
+#define WRITE_MAX (128 << 10) /* bytes at once: a listing may have tens of megabytes */
+
 static void client_free(struct ctl_client *c)
 {
 	ctl_watch_end(c, NULL);
+	chores_cancel(&c->ctl->d->chores, &c->chore);
+	listing_free(c->listing);
 	TAILQ_REMOVE(&c->ctl->clients, c, link);
 	c->ctl->n--;
 	event_free(c->timeout);
@@ -58,7 +62,7 @@ static void client_serve(struct ctl_client *c)
 	char why[256], *line;
 	size_t len;
 
-	while (!c->closing && c->wait.peer[0] == '\0' && !c->watch.on &&
+	while (!c->closing && c->wait.peer[0] == '\0' && !c->watch.on && !c->listing &&
 	       evbuffer_get_length(bufferevent_get_output(c->bev)) == 0 &&
 	       (line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF))) {
 		if (ctl_request_parse(line, len, &req, why, sizeof(why)) != 0)
@@ -145,6 +149,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	TAILQ_INSERT_TAIL(&ctl->clients, c, link);
 	bufferevent_setcb(c->bev, on_read, on_write, on_close, c);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, CTL_LINE_MAX);
+	bufferevent_set_max_single_write(c->bev, WRITE_MAX);
 	bufferevent_set_timeouts(c->bev, &idle, &idle);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }

@@ -1,5 +1,7 @@
 /* What the requests of the control socket do. */
 #include <errno.h>
+#include <event2/buffer.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,30 +76,58 @@ static const char *last_error(struct daemon *d, const char *peer, struct error_s
 	return s->text;
 }
 
-static void do_status(struct ctl_client *c)
+/* The last piece of a reply is out, so all of it is. */
+static void doc_sent(const void *p, size_t len, void *doc)
 {
-	struct stats_source source = daemon_stats_source(c->ctl->d);
-
-	ctl_reply(c, json_pack("{s:b, s:s, s:s, s:f, s:s?, s:o, s:o}", "ok", 1, "version", SHRIKE_VERSION,
-			       "data_plane", dp_versions(source.dp), "uptime",
-			       (double)source.uptime_us / 1e6, "key_export", source.key_export, "peers", stats_peers(&source),
-			       "totals", stats_totals(&source)));
+	(void)p;
+	(void)len;
+	stats_doc_free(doc);
 }
 
-static void do_sa(struct ctl_client *c)
+static void doc_send(struct ctl_client *c, struct stats_doc *doc)
 {
-	struct stats_source source = daemon_stats_source(c->ctl->d);
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	struct iovec v[STATS_DOC_PIECES];
+	unsigned n = stats_doc_pieces(doc, v);
 
-	ctl_reply(c, json_pack("{s:b, s:o, s:o}", "ok", 1, "main_mode_sas",
-			       stats_main_mode(&source, NULL), "quick_mode_sas",
-			       stats_quick_mode(&source, NULL)));
+	for (unsigned i = 0; i < n; i++)
+		if (v[i].iov_len)
+			evbuffer_add_reference(out, v[i].iov_base, v[i].iov_len,
+					       i + 1 == n ? doc_sent : NULL, doc);
 }
 
-static void do_stats(struct ctl_client *c)
+static bool listing_more(struct chore *chore)
 {
+	struct ctl_client *c = (struct ctl_client *)((char *)chore - offsetof(struct ctl_client, chore));
 	struct stats_source source = daemon_stats_source(c->ctl->d);
+	struct stats_doc *doc;
 
-	ctl_reply(c, json_pack("{s:b, s:o}", "ok", 1, "stats", stats_build(&source)));
+	if (listing_step(c->listing, LISTING_TURN_US))
+		return true;
+	doc = stats_doc_new(c->listing_kind, &source, c->listing);
+	listing_free(c->listing);
+	c->listing = NULL;
+	if (doc)
+		doc_send(c, doc);
+	else
+		ctl_error(c, "no memory for the reply");
+	return false;
+}
+
+/* The reply follows when everything has been looked at; the client's next request waits. */
+static void do_listing(struct ctl_client *c, enum stats_doc_kind kind)
+{
+	struct daemon *d = c->ctl->d;
+	struct stats_source source = daemon_stats_source(d);
+
+	c->listing_kind = kind;
+	c->listing = listing_new(&source, stats_doc_parts(kind));
+	c->chore.step = listing_more;
+	if (c->listing && chores_add(&d->chores, d->base, &c->chore) == 0)
+		return;
+	listing_free(c->listing);
+	c->listing = NULL;
+	ctl_error(c, "no memory for the reply");
 }
 
 static void do_why(struct ctl_client *c, const char *name)
@@ -256,13 +286,13 @@ void ctl_execute(struct ctl_client *c, const struct ctl_request *req)
 {
 	switch (req->verb) {
 	case CTL_STATUS:
-		do_status(c);
+		do_listing(c, STATS_DOC_STATUS);
 		break;
 	case CTL_SA:
-		do_sa(c);
+		do_listing(c, STATS_DOC_SA);
 		break;
 	case CTL_STATS:
-		do_stats(c);
+		do_listing(c, STATS_DOC_STATS);
 		break;
 	case CTL_WHY:
 		do_why(c, req->name);

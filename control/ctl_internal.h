@@ -7,7 +7,9 @@
 #include <event2/listener.h>
 #include <sys/queue.h>
 
+#include "chores.h"
 #include "ctl.h"
+#include "stats_doc.h"
 
 /* What a client waits for; peer empty: nothing. */
 struct ctl_wait {
@@ -28,6 +30,9 @@ struct ctl_client {
 	struct bufferevent *bev;
 	struct ctl_wait wait;
 	struct ctl_watch watch;
+	struct chore chore; /* writes the listing */
+	struct listing *listing; /* that the reply waits for; NULL: none */
+	enum stats_doc_kind listing_kind;
 	struct event *timeout; /* of the wait or the watch */
 	bool closing;	       /* after the reply is out */
 };

@@ -21,6 +21,8 @@
 #define POLLS_BUSY	200  /* empty turns until relaxed: 50 ms */
 #define POLLS_RELAXED	1000 /* and until idle: one second more */
 
+#define PAUSE_MINUTE_US 60000000
+
 #define STOP_US	     1500000 /* at most that long for the DELETEs at the end */
 #define STOP_LEAST_US 100000
 
@@ -118,6 +120,36 @@ static void stop_when_done(struct daemon *d, uint64_t now)
 		event_base_loopbreak(d->base);
 }
 
+static uint64_t thread_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* This turn was due at d->turn_us: what came between has kept it. */
+static void pause_measure(struct daemon *d, uint64_t now)
+{
+	struct stats_pause *p = &d->pause;
+	uint64_t late = now > d->turn_us ? now - d->turn_us : 0, cpu = thread_us();
+
+	if (!d->turn_us) /* the first turn */
+		late = 0;
+	else if (cpu - d->turn_cpu_us > p->longest_cpu_us)
+		p->longest_cpu_us = cpu - d->turn_cpu_us;
+	d->turn_cpu_us = cpu;
+	if (late > p->longest_us)
+		p->longest_us = late;
+	if (now > d->pause_from_us + PAUSE_MINUTE_US) {
+		p->recent_us[1] = p->recent_us[0];
+		p->recent_us[0] = 0;
+		d->pause_from_us = now;
+	}
+	if (late > p->recent_us[0])
+		p->recent_us[0] = late;
+}
+
 static void on_poll(evutil_socket_t fd, short what, void *ctx)
 {
 	struct daemon *d = ctx;
@@ -126,6 +158,7 @@ static void on_poll(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
+	pause_measure(d, now);
 	if (dp_poll(d->dp))
 		d->idle_polls = 0;
 	else if (d->idle_polls < UINT32_MAX)
@@ -144,7 +177,10 @@ static void on_poll(evutil_socket_t fd, short what, void *ctx)
 							POLL_IDLE_US;
 	if (next > now && next - now < wait)
 		wait = next - now;
+	if (next <= now)
+		wait = 0; /* more timers are due than one turn takes */
 	again.tv_usec = (suseconds_t)wait;
+	d->turn_us = now + wait;
 	event_add(d->ev_poll, &again);
 }
 
@@ -338,6 +374,7 @@ static void daemon_end(struct daemon *d)
 {
 	ctl_stop(d->ctl);
 	stats_feed_stop(d);
+	chores_stop(&d->chores);
 	if (d->jobs)
 		jobs_stop(d->jobs);
 	if (d->user_jobs)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "chores.h"
 #include "config.h"
 #include "ctl.h"
 #include "dataplane.h"
@@ -25,6 +26,11 @@ struct daemon {
 	struct key_export *keys; /* NULL: none is written */
 	struct ctl *ctl;
 	struct stats_busy busy;
+	struct stats_pause pause;
+	uint64_t turn_us, turn_cpu_us; /* when the loop was to turn next; CPU time when it last did */
+	uint64_t pause_from_us;	       /* of pause.recent_us[0] */
+	struct chores chores;
+	struct stats_feed *feed;
 	uint64_t icv_seen; /* packets that failed their ICV, when we last looked */
 	uint8_t *policy_clear; /* policy id -> its packets pass unprotected: see policies.c */
 	uint64_t policies_due_us; /* the SPD is to be set then; 0: it is as it should be */
@@ -87,10 +93,10 @@ void events_on_event(void *ctx, const struct ike_event *ev);
 
 /* stats_feed.c: the statistics file and DPDK's telemetry commands. */
 int stats_feed_start(struct daemon *d); /* 0 or -errno (logged) */
-void stats_feed_update(struct daemon *d);
+void stats_feed_update(struct daemon *d); /* begins to; soon there */
 void stats_feed_rearm(struct daemon *d); /* after the interval or the file changed */
 void stats_feed_stop(struct daemon *d);
-/* What stats_build() needs from the daemon. */
+/* What the documents need from the daemon. */
 struct stats_source daemon_stats_source(struct daemon *d);
 
 #endif

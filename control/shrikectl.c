@@ -231,12 +231,38 @@ static int daemon_connect(const char *path)
 	return fd;
 }
 
-/* Sends one request and reads the reply's line; NULL after a message. */
-static json_t *daemon_ask(int fd, json_t *request)
+#define INDENT_MAX (1 << 20) /* a longer reply is for programs: it is passed on as it came, without being read */
+
+/* The document in a reply of many megabytes, to standard output. False: it is not a good one, or not long. */
+static bool pass_on(const struct options *o, const char *line, size_t len)
+{
+	static const char good[] = "{\"ok\":true,", stats[] = "\"stats\":";
+	size_t end = 0;
+
+	if (!o->json || o->direction || len < INDENT_MAX || memcmp(line, good, strlen(good)) != 0)
+		return false;
+	line += strlen(good);
+	len -= strlen(good);
+	if (memcmp(line, stats, strlen(stats)) == 0) {
+		line += strlen(stats);
+		len -= strlen(stats);
+		end = strlen("}\n"); /* of the reply around it */
+	} else {
+		putchar('{');
+	}
+	fwrite(line, 1, len - end, stdout);
+	if (end)
+		putchar('\n');
+	return true;
+}
+
+/* Sends one request and reads the reply's line; NULL after a message, or when it was passed on (*passed). */
+static json_t *daemon_ask(const struct options *o, int fd, json_t *request, bool *passed)
 {
 	FILE *f = fdopen(fd, "r+");
 	char *line = NULL;
 	size_t cap = 0;
+	ssize_t len = -1;
 	json_t *reply = NULL;
 	json_error_t error;
 
@@ -246,9 +272,11 @@ static json_t *daemon_ask(int fd, json_t *request)
 		return NULL;
 	}
 	if (json_dumpf(request, f, JSON_COMPACT) == 0 && fputc('\n', f) != EOF && fflush(f) == 0 &&
-	    getline(&line, &cap, f) > 0)
+	    (len = getline(&line, &cap, f)) > 0)
+		*passed = pass_on(o, line, (size_t)len);
+	if (len > 0 && !*passed)
 		reply = json_loads(line, 0, &error);
-	if (!json_is_object(reply)) {
+	if (!*passed && !json_is_object(reply)) {
 		fprintf(stderr, "shrikectl: the daemon closed the connection without an answer\n");
 		json_decref(reply);
 		reply = NULL;
@@ -335,6 +363,7 @@ int main(int argc, char **argv)
 {
 	struct options o;
 	int code, fd;
+	bool passed = false;
 	json_t *request, *reply;
 
 	if (!options_parse(argc, argv, &o, &code))
@@ -351,9 +380,9 @@ int main(int argc, char **argv)
 		json_decref(request);
 		return EXIT_NO_DAEMON;
 	}
-	reply = daemon_ask(fd, request);
+	reply = daemon_ask(&o, fd, request, &passed);
 	if (!reply)
-		return EXIT_NO_DAEMON;
+		return passed ? EXIT_GOOD : EXIT_NO_DAEMON;
 	code = json_is_true(json_object_get(reply, "ok")) ? EXIT_GOOD : EXIT_REFUSED;
 	if (code == EXIT_GOOD) {
 		show(&o, reply);

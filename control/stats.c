@@ -1,12 +1,7 @@
 #include "stats.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define COUNT(v) ((json_int_t)(v))
 
@@ -145,61 +140,29 @@ json_t *stats_totals(const struct stats_source *s)
 	return o;
 }
 
-json_t *stats_build(const struct stats_source *s)
+json_t *stats_control(const struct stats_source *s)
+{
+	const struct stats_pause *p = s->pause;
+
+	return json_pack("{s:f, s:f, s:f}", "longest_pause_ms", (double)p->longest_us / 1e3,
+			 "longest_work_ms", (double)p->longest_cpu_us / 1e3, "recent_pause_ms",
+			 (double)(p->recent_us[0] > p->recent_us[1] ? p->recent_us[0] : p->recent_us[1]) / 1e3);
+}
+
+json_t *stats_head(const struct stats_source *s)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	json_t *o = json_pack("{s:i, s:f, s:f, s:{s:s, s:s}, s:{s:I, s:I}, s:o, s:o, s:o, s:o, s:o, s:o}",
-			 "version", STATS_VERSION, "time",
-			 (double)now.tv_sec + (double)now.tv_nsec / 1e9, "uptime",
-			 (double)s->uptime_us / 1e6, "software", "shrike", SHRIKE_VERSION,
-			 "data_plane", dp_versions(s->dp), "memory", "data_plane_bytes",
-			 COUNT(dp_pool_bytes(s->dp)), "ike_bytes", COUNT(ike_objects(s->ike)),
-			 "ports", stats_ports(s), "lcores", stats_lcores(s), "peers",
-			 stats_peers(s), "main_mode_sas", stats_main_mode(s, NULL),
-			 "quick_mode_sas", stats_quick_mode(s, NULL), "totals", stats_totals(s));
+	json_t *o = json_pack("{s:i, s:f, s:f, s:{s:s, s:s}, s:{s:I, s:I}, s:o, s:o, s:o}", "version",
+			      STATS_VERSION, "time", (double)now.tv_sec + (double)now.tv_nsec / 1e9,
+			      "uptime", (double)s->uptime_us / 1e6, "software", "shrike",
+			      SHRIKE_VERSION, "data_plane", dp_versions(s->dp), "memory",
+			      "data_plane_bytes", COUNT(dp_pool_bytes(s->dp)), "ike_bytes",
+			      COUNT(ike_objects(s->ike)), "control", stats_control(s), "ports",
+			      stats_ports(s), "lcores", stats_lcores(s));
 	/* null unless everybody who can read that directory can read all traffic */
 	json_object_set_new(o, "key_export",
 			    s->key_export ? json_string(s->key_export) : json_null());
 	return o;
-}
-
-static int write_all(int fd, const char *p, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-int stats_write(const char *file, const json_t *doc)
-{
-	char *text = json_dumps(doc, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
-	char *tmp = NULL;
-	int fd, rc;
-
-	if (!text || asprintf(&tmp, "%s.tmp", file) < 0) {
-		free(text);
-		return -ENOMEM;
-	}
-	/* a file of our own, even where others may write: nothing that lies there is followed */
-	unlink(tmp);
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
-	rc = fd < 0 ? -errno : write_all(fd, text, strlen(text));
-	if (fd >= 0 && close(fd) != 0 && rc == 0)
-		rc = -errno;
-	if (rc == 0 && rename(tmp, file) != 0)
-		rc = -errno;
-	if (rc != 0 && fd >= 0)
-		unlink(tmp);
-	free(tmp);
-	free(text);
-	return rc;
 }

@@ -17,10 +17,18 @@ struct stats_busy {
 	double share[DP_MAX_WORKERS];
 };
 
+/* How long the event loop was kept from its next turn: by its own work, or by whoever else had the CPU. */
+struct stats_pause {
+	uint64_t longest_us;	 /* since the start */
+	uint64_t longest_cpu_us; /* of CPU time: its own work alone */
+	uint64_t recent_us[2];	 /* the longest of this minute and of the one before */
+};
+
 struct stats_source {
 	struct dp *dp;
 	struct ike *ike;
 	const struct stats_busy *busy;
+	const struct stats_pause *pause;
 	const uint8_t *policy_clear; /* policy id -> its packets pass unprotected; NULL: none do */
 	uint64_t uptime_us;
 	const char *key_export; /* where keys are written to, or NULL */
@@ -28,19 +36,12 @@ struct stats_source {
 
 void stats_sample_busy(struct dp *dp, struct stats_busy *busy);
 
-/* The whole document, or one part of it; NULL only without memory. */
-json_t *stats_build(const struct stats_source *s);
+/* Parts of the document that do not grow with the number of peers (those: listing.h; the whole: stats_doc.h); NULL only
+ * without memory. head: everything but peers, SAs and totals. */
+json_t *stats_head(const struct stats_source *s);
 json_t *stats_ports(const struct stats_source *s);
 json_t *stats_lcores(const struct stats_source *s);
+json_t *stats_control(const struct stats_source *s);
 json_t *stats_totals(const struct stats_source *s);
-/* Main Mode SAs of a peer (NULL: all). */
-json_t *stats_main_mode(const struct stats_source *s, const char *peer);
-/* Quick Mode SAs, one entry for each direction, of a peer (NULL: all). */
-json_t *stats_quick_mode(const struct stats_source *s, const char *peer);
-/* Configured peers with their children: state, traffic, last error. */
-json_t *stats_peers(const struct stats_source *s);
-
-/* Writes the document beside file and renames it over; 0 or -errno. */
-int stats_write(const char *file, const json_t *doc);
 
 #endif

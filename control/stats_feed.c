@@ -1,56 +1,89 @@
 /* Where the statistics go by themselves: the file, and DPDK's telemetry socket. */
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon.h"
 #include "log.h"
+#include "stats_doc.h"
 
-/* DPDK answers on a thread of its own, and gives its callbacks no context: these are the last
- * answers, made by the control thread. At file scope because the callbacks are for the process. */
+struct stats_feed {
+	struct chore chore, garbled; /* chore first, see feed_step() */
+	struct daemon *d;
+	struct listing *listing;   /* under way */
+	struct stats_write *write; /* then this */
+	struct ike_walk *walk;     /* of garbled */
+};
+
+/* DPDK answers on a thread of its own, and gives its callbacks no context: this is what the control thread saw last. At
+ * file scope because the callbacks are for the process. */
 static pthread_mutex_t snapshot_lock = PTHREAD_MUTEX_INITIALIZER;
-static char *snapshot[3];
+static struct listing *snapshot; /* a reference; NULL: none yet */
+static char *snapshot_totals;
 
-enum { SNAP_STATS, SNAP_SA, SNAP_PEERS };
-
-/* A malloc'd copy for the telemetry thread. */
-static char *snapshot_get(unsigned which)
+/* A malloc'd text for the telemetry thread: key and list, up to two of them. */
+static char *snapshot_lists(const char *key1, enum listing_part part1, const char *key2,
+			    enum listing_part part2)
 {
-	char *copy;
+	struct text t = { 0 };
+	struct listing *l;
 
 	pthread_mutex_lock(&snapshot_lock);
-	copy = strdup(snapshot[which] ? snapshot[which] : "{}");
+	l = snapshot ? listing_ref(snapshot) : NULL;
 	pthread_mutex_unlock(&snapshot_lock);
-	return copy;
+	text_put(&t, "{");
+	for (unsigned i = 0; l && i < (key2 ? 2 : 1); i++) {
+		const struct text *list = listing_text(l, i ? part2 : part1);
+		text_put(&t, i ? "," : "");
+		text_json(&t, i ? key2 : key1);
+		text_put(&t, ":[");
+		text_add(&t, list->p, list->len);
+		text_put(&t, "]");
+	}
+	text_add(&t, "}", 2); /* with its end */
+	listing_free(l);
+	if (t.failed)
+		text_free(&t);
+	return t.p;
 }
 
 static char *telemetry_stats(void)
 {
-	return snapshot_get(SNAP_STATS);
+	char *copy;
+
+	pthread_mutex_lock(&snapshot_lock);
+	copy = strdup(snapshot_totals ? snapshot_totals : "{}");
+	pthread_mutex_unlock(&snapshot_lock);
+	return copy;
 }
 
 static char *telemetry_sa(void)
 {
-	return snapshot_get(SNAP_SA);
+	return snapshot_lists("main_mode_sas", LISTING_MAIN_MODE, "quick_mode_sas", LISTING_QUICK_MODE);
 }
 
 static char *telemetry_peers(void)
 {
-	return snapshot_get(SNAP_PEERS);
+	return snapshot_lists("peers", LISTING_PEERS, NULL, LISTING_PARTS);
 }
 
-/* Takes text over. */
-static void snapshot_set(unsigned which, char *text)
+/* Takes both over. */
+static void snapshot_set(struct listing *l, char *totals)
 {
-	char *old;
+	struct listing *old;
+	char *old_totals;
 
 	pthread_mutex_lock(&snapshot_lock);
-	old = snapshot[which];
-	snapshot[which] = text;
+	old = snapshot;
+	old_totals = snapshot_totals;
+	snapshot = l;
+	snapshot_totals = totals;
 	pthread_mutex_unlock(&snapshot_lock);
-	free(old);
+	listing_free(old);
+	free(old_totals);
 }
 
 struct stats_source daemon_stats_source(struct daemon *d)
@@ -58,42 +91,79 @@ struct stats_source daemon_stats_source(struct daemon *d)
 	return (struct stats_source){ .dp = d->dp,
 				      .ike = d->ike,
 				      .busy = &d->busy,
+				      .pause = &d->pause,
 				      .uptime_us = clock_us() - d->started_us,
 				      .key_export = d->keys ? d->cfg->key_export : NULL,
 				      .policy_clear = d->policy_clear };
 }
 
-static char *dump_keys(const json_t *doc, const char *const *keys)
+static char *totals_dump(const struct stats_source *s)
 {
-	json_t *part = json_object();
+	static const char *const keys[] = { "version", "time",	 "uptime", "memory",
+					    "control", "ports", "lcores", NULL };
+	json_t *head = stats_head(s), *part = json_object();
 	char *text;
 
-	for (; *keys; keys++)
-		json_object_set(part, *keys, json_object_get(doc, *keys));
+	for (const char *const *k = keys; *k; k++)
+		json_object_set(part, *k, json_object_get(head, *k));
+	json_object_set_new(part, "totals", stats_totals(s));
 	text = json_dumps(part, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	json_decref(part);
+	json_decref(head);
 	return text;
 }
 
-void stats_feed_update(struct daemon *d)
+static void feed_failed(const struct daemon *d, int rc)
 {
-	static const char *const stats_keys[] = { "version", "time",   "uptime", "memory",
-						  "ports",   "lcores", "totals", NULL };
-	static const char *const sa_keys[] = { "main_mode_sas", "quick_mode_sas", NULL };
-	static const char *const peer_keys[] = { "peers", NULL };
+	log_warn("statistics cannot be written to %s: %s", d->cfg->stats_file, strerror(-rc));
+}
+
+/* The listing is complete: on with the file. Returns true while there is something to do. */
+static bool feed_listed(struct daemon *d)
+{
+	struct stats_feed *f = d->feed;
 	struct stats_source source = daemon_stats_source(d);
-	json_t *doc = stats_build(&source);
-	int rc = doc ? stats_write(d->cfg->stats_file, doc) : -ENOMEM;
+	struct stats_doc *doc = stats_doc_new(STATS_DOC_FILE, &source, f->listing);
+	int rc = doc ? stats_write_start(d->cfg->stats_file, doc, &f->write) : -ENOMEM;
 
 	if (rc != 0)
-		log_warn("statistics cannot be written to %s: %s", d->cfg->stats_file,
-			 strerror(-rc));
-	if (!doc)
+		feed_failed(d, rc);
+	snapshot_set(f->listing, totals_dump(&source));
+	f->listing = NULL;
+	return rc == 0;
+}
+
+static bool feed_step(struct chore *c)
+{
+	struct stats_feed *f = (struct stats_feed *)c; /* its first member */
+	struct daemon *d = f->d;
+	int rc;
+
+	if (f->listing)
+		return listing_step(f->listing, LISTING_TURN_US) || feed_listed(d);
+	rc = stats_write_step(f->write);
+	if (rc > 0)
+		return true;
+	f->write = NULL;
+	if (rc < 0)
+		feed_failed(d, rc);
+	return false;
+}
+
+/* One that is under way is as good. */
+void stats_feed_update(struct daemon *d)
+{
+	struct stats_feed *f = d->feed;
+	struct stats_source source = daemon_stats_source(d);
+
+	if (f->chore.waits)
 		return;
-	snapshot_set(SNAP_STATS, dump_keys(doc, stats_keys));
-	snapshot_set(SNAP_SA, dump_keys(doc, sa_keys));
-	snapshot_set(SNAP_PEERS, dump_keys(doc, peer_keys));
-	json_decref(doc);
+	f->listing = listing_new(&source, LISTING_ALL);
+	if (!f->listing || chores_add(&d->chores, d->base, &f->chore) != 0) {
+		listing_free(f->listing);
+		f->listing = NULL;
+		feed_failed(d, -ENOMEM);
+	}
 }
 
 static void on_stats(evutil_socket_t fd, short what, void *ctx)
@@ -117,18 +187,42 @@ static void check_garbled(void *ctx, const struct ike_child_info *i)
 		ike_sa_garbled(d->ike, &i->ref, in.icv_drops + in.other_drops);
 }
 
+#define GARBLED_PEERS 64 /* looked at in a turn */
+
+static bool garbled_step(struct chore *c)
+{
+	struct stats_feed *f = (struct stats_feed *)((char *)c - offsetof(struct stats_feed, garbled));
+	struct ike_visitor v = { .ctx = f->d, .child = check_garbled };
+
+	for (unsigned i = 0; i < GARBLED_PEERS; i++) {
+		if (ike_walk_step(f->walk, &v))
+			continue;
+		ike_walk_free(f->walk);
+		f->walk = NULL;
+		return false;
+	}
+	return true;
+}
+
 /* Walks the SAs only when packets have failed their ICV since the last time. */
 static void look_for_garbled(struct daemon *d)
 {
+	struct stats_feed *f = d->feed;
 	uint64_t icv = 0;
 
+	if (f->walk) /* still at it */
+		return;
 	for (unsigned r = 0; r < dp_drop_count(); r++)
 		if (strcmp(dp_drop_name(r), "esp_icv") == 0 ||
 		    strcmp(dp_drop_name(r), "esp_align") == 0)
 			for (unsigned i = 0; i < dp_worker_count(d->dp); i++)
 				icv += dp_drop_value(d->dp, i, r);
 	if (icv != d->icv_seen)
-		ike_child_foreach(d->ike, check_garbled, d);
+		f->walk = ike_walk_new(d->ike);
+	if (f->walk && chores_add(&d->chores, d->base, &f->garbled) != 0) {
+		ike_walk_free(f->walk);
+		f->walk = NULL;
+	}
 	d->icv_seen = icv;
 }
 
@@ -165,6 +259,12 @@ int stats_feed_start(struct daemon *d)
 	};
 	struct timeval second = { .tv_sec = 1 };
 
+	d->feed = calloc(1, sizeof(*d->feed));
+	if (!d->feed)
+		return -ENOMEM;
+	d->feed->d = d;
+	d->feed->chore.step = feed_step;
+	d->feed->garbled.step = garbled_step;
 	d->ev_stats = event_new(d->base, -1, EV_PERSIST, on_stats, d);
 	d->ev_busy = event_new(d->base, -1, EV_PERSIST, on_busy, d);
 	if (!d->ev_stats || !d->ev_busy)
@@ -188,6 +288,12 @@ void stats_feed_stop(struct daemon *d)
 		event_free(d->ev_stats);
 	if (d->ev_busy)
 		event_free(d->ev_busy);
-	for (unsigned i = 0; i < sizeof(snapshot) / sizeof(snapshot[0]); i++)
-		snapshot_set(i, NULL);
+	snapshot_set(NULL, NULL);
+	if (!d->feed)
+		return;
+	listing_free(d->feed->listing);
+	stats_write_cancel(d->feed->write);
+	ike_walk_free(d->feed->walk);
+	free(d->feed);
+	d->feed = NULL;
 }

@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "hex.h"
-#include "stats.h"
+#include "stats_sa.h"
 
 #define COUNT(v) ((json_int_t)(v))
 
 struct walk {
 	const struct stats_source *source;
-	const char *peer; /* only of this peer; NULL: all */
+	const char *peer; /* of leases: only this one's */
 	json_t *out;
 };
 
@@ -56,8 +56,6 @@ static void add_main_mode(void *ctx, const struct ike_sa_info *i)
 		rcookie[2 * ISAKMP_COOKIE_LEN + 1];
 	json_t *o;
 
-	if (w->peer && strcmp(w->peer, i->peer) != 0)
-		return;
 	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:{s:b, s:b}, s:o, s:o}", "peer",
 		      i->peer, "state", state_name(i->state), "role",
 		      i->initiator ? "initiator" : "responder", "exchange",
@@ -81,75 +79,84 @@ static void add_main_mode(void *ctx, const struct ike_sa_info *i)
 	json_array_append_new(w->out, o);
 }
 
-json_t *stats_main_mode(const struct stats_source *s, const char *peer)
-{
-	struct walk w = { .source = s, .peer = peer, .out = json_array() };
-
-	ike_sa_foreach(s->ike, add_main_mode, &w);
-	return w.out;
-}
-
 /* ---------------------------------------------------------------------- Quick Mode ---------- */
 
-static json_t *direction_json(struct walk *w, const struct ike_child_info *i, enum sa_dir dir)
+static void path_text(struct text *t, const char *key, const struct ip_addr *a, uint16_t port)
+{
+	char buf[ADDR_STR_LEN];
+
+	text_put(t, key);
+	text_put(t, "{\"address\":\"");
+	text_put(t, ip_addr_str(a, buf, sizeof(buf)));
+	text_put(t, "\",\"port\":");
+	text_number(t, port);
+	text_put(t, "}");
+}
+
+static void number_text(struct text *t, const char *key, uint64_t v)
+{
+	text_put(t, key);
+	text_number(t, v);
+}
+
+/* What both directions of a pair have in common: most of it, so it is written once. */
+static void pair_text(struct text *t, const struct ike_child_info *i)
+{
+	char alg[TRANSFORM_STR_LEN], local[RANGE_STR_LEN], remote[RANGE_STR_LEN];
+
+	text_put(t, !i->established ? ",\"state\":\"negotiating\"" :
+		    i->current	    ? ",\"state\":\"current\"" :
+				      ",\"state\":\"replaced\"");
+	text_put(t, i->mode == SA_TUNNEL ? ",\"mode\":\"tunnel\"" : ",\"mode\":\"transport\"");
+	text_put(t, i->udp_encap ? ",\"udp_encapsulation\":true" : ",\"udp_encapsulation\":false");
+	text_put(t, ",\"algorithms\":\"");
+	text_put(t, esp_transform_str(&i->t, alg, sizeof(alg)));
+	text_put(t, "\",\"selectors\":{\"local\":\"");
+	text_put(t, ip_range_str(&i->sel.local, local, sizeof(local)));
+	text_put(t, "\",\"remote\":\"");
+	text_put(t, ip_range_str(&i->sel.remote, remote, sizeof(remote)));
+	number_text(t, "\",\"protocol\":", i->sel.proto);
+	number_text(t, ",\"local_port\":", i->sel.local_port);
+	number_text(t, ",\"remote_port\":", i->sel.remote_port);
+	path_text(t, "},\"local\":", &i->path.local, i->path.local_port);
+	path_text(t, ",\"remote\":", &i->path.remote, i->path.remote_port);
+	text_put(t, i->t.ah ? ",\"protocol\":\"ah\"" : ",\"protocol\":\"esp\"");
+	number_text(t, ",\"pair\":", i->pair);
+	number_text(t, ",\"lcore\":", i->ref.owner);
+	text_put(t, ",\"age\":");
+	text_fraction(t, i->age_us, 6);
+	text_put(t, ",\"lifetime_left\":");
+	text_fraction(t, i->life_left_us, 6);
+	text_put(t, ",\"negotiation_ms\":");
+	text_fraction(t, i->negotiation_us, 3);
+}
+
+static void direction_text(struct text *t, const struct stats_source *s, const struct ike_child_info *i,
+			   enum sa_dir dir, const struct text *both)
 {
 	struct sa_stats c = { 0 };
-	char spi[16], alg[TRANSFORM_STR_LEN], local[RANGE_STR_LEN], remote[RANGE_STR_LEN];
-	bool installed = dp_sa_stats(w->source->dp, &i->ref, dir, &c);
-	json_t *o;
+	bool installed = dp_sa_stats(s->dp, &i->ref, dir, &c);
+	char spi[16];
 
+	text_put(t, t->len ? ",{\"peer\":" : "{\"peer\":");
+	text_json(t, i->peer);
+	text_put(t, ",\"child\":");
+	text_json(t, i->child);
+	text_put(t, dir == SA_IN ? ",\"direction\":\"in\",\"spi\":\"" :
+				   ",\"direction\":\"out\",\"spi\":\"");
 	snprintf(spi, sizeof(spi), "%08x", dir == SA_IN ? i->ref.spi : i->spi_out);
-	o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:b, s:s}", "peer", i->peer, "child",
-		      i->child, "direction", dir == SA_IN ? "in" : "out", "spi", spi, "installed",
-		      installed, "state",
-		      !i->established ? "negotiating" :
-		      i->current      ? "current" :
-					"replaced",
-		      "mode", i->mode == SA_TUNNEL ? "tunnel" : "transport", "udp_encapsulation",
-		      i->udp_encap, "algorithms",
-		      esp_transform_str(&i->t, alg, sizeof(alg)));
-	json_object_set_new(o, "selectors",
-			    json_pack("{s:s, s:s, s:i, s:i, s:i}", "local",
-				      ip_range_str(&i->sel.local, local, sizeof(local)), "remote",
-				      ip_range_str(&i->sel.remote, remote, sizeof(remote)),
-				      "protocol", (int)i->sel.proto, "local_port",
-				      (int)i->sel.local_port, "remote_port",
-				      (int)i->sel.remote_port));
-	json_object_set_new(o, "local", path_json(&i->path.local, i->path.local_port));
-	json_object_set_new(o, "remote", path_json(&i->path.remote, i->path.remote_port));
-	json_object_set_new(o, "protocol", json_string(i->t.ah ? "ah" : "esp"));
-	json_object_set_new(o, "pair", json_integer(i->pair));
-	json_object_set_new(o, "lcore", json_integer(i->ref.owner));
-	json_object_set_new(o, "packets", json_integer(COUNT(c.packets)));
-	json_object_set_new(o, "bytes", json_integer(COUNT(c.bytes)));
-	json_object_set_new(o, "replay_drops", json_integer(COUNT(c.replay_drops)));
-	json_object_set_new(o, "late_drops", json_integer(COUNT(c.late_drops)));
-	json_object_set_new(o, "duplicate_drops", json_integer(COUNT(c.dup_drops)));
-	json_object_set_new(o, "icv_drops", json_integer(COUNT(c.icv_drops)));
-	json_object_set_new(o, "other_drops", json_integer(COUNT(c.other_drops)));
-	json_object_set_new(o, "sequence", json_integer(COUNT(c.seq)));
-	json_object_set_new(o, "age", json_real((double)i->age_us / 1e6));
-	json_object_set_new(o, "lifetime_left", json_real((double)i->life_left_us / 1e6));
-	json_object_set_new(o, "negotiation_ms", json_real((double)i->negotiation_us / 1e3));
-	return o;
-}
-
-static void add_quick_mode(void *ctx, const struct ike_child_info *i)
-{
-	struct walk *w = ctx;
-
-	if (w->peer && strcmp(w->peer, i->peer) != 0)
-		return;
-	json_array_append_new(w->out, direction_json(w, i, SA_IN));
-	json_array_append_new(w->out, direction_json(w, i, SA_OUT));
-}
-
-json_t *stats_quick_mode(const struct stats_source *s, const char *peer)
-{
-	struct walk w = { .source = s, .peer = peer, .out = json_array() };
-
-	ike_child_foreach(s->ike, add_quick_mode, &w);
-	return w.out;
+	text_put(t, spi);
+	text_put(t, installed ? "\",\"installed\":true" : "\",\"installed\":false");
+	text_add(t, both->p, both->len);
+	number_text(t, ",\"packets\":", c.packets);
+	number_text(t, ",\"bytes\":", c.bytes);
+	number_text(t, ",\"replay_drops\":", c.replay_drops);
+	number_text(t, ",\"late_drops\":", c.late_drops);
+	number_text(t, ",\"duplicate_drops\":", c.dup_drops);
+	number_text(t, ",\"icv_drops\":", c.icv_drops);
+	number_text(t, ",\"other_drops\":", c.other_drops);
+	number_text(t, ",\"sequence\":", c.seq);
+	text_put(t, "}");
 }
 
 /* ---------------------------------------------------------------------------- peers --------- */
@@ -348,15 +355,89 @@ static void add_peer(void *ctx, const struct ike_peer_cfg *cfg, const char *last
 	json_array_append_new(s->peers, o);
 }
 
-json_t *stats_peers(const struct stats_source *source)
-{
-	struct sums s = { .source = source, .peers = json_array(), .by_peer = json_object() };
+/* ------------------------------------------------------------------ one peer as text -------- */
 
-	ike_child_foreach(source->ike, sum_add, &s);
-	sums_fold(&s);
-	ike_sa_foreach(source->ike, note_peer_state, &s);
-	ike_peer_foreach(source->ike, add_peer, &s);
-	json_decref(s.by_peer);
-	free(s.sum);
-	return s.peers;
+struct peer_view {
+	struct walk main_mode;
+	struct sums sums;
+	struct text *quick_mode; /* NULL: not wanted */
+	bool peers;
+};
+
+static void see_sa(void *ctx, const struct ike_sa_info *i)
+{
+	struct peer_view *v = ctx;
+
+	if (v->main_mode.out)
+		add_main_mode(&v->main_mode, i);
+	if (v->peers)
+		note_peer_state(&v->sums, i);
+}
+
+static void see_child(void *ctx, const struct ike_child_info *i)
+{
+	struct peer_view *v = ctx;
+	struct text both = { 0 };
+
+	if (v->peers)
+		sum_add(&v->sums, i);
+	if (!v->quick_mode)
+		return;
+	pair_text(&both, i);
+	direction_text(v->quick_mode, v->sums.source, i, SA_IN, &both);
+	direction_text(v->quick_mode, v->sums.source, i, SA_OUT, &both);
+	v->quick_mode->failed |= both.failed;
+	text_free(&both);
+}
+
+static void see_peer(void *ctx, const struct ike_peer_cfg *cfg, const char *last_error)
+{
+	struct peer_view *v = ctx;
+
+	if (!v->peers)
+		return;
+	sums_fold(&v->sums);
+	add_peer(&v->sums, cfg, last_error);
+}
+
+static int text_dumped(const char *p, size_t len, void *to)
+{
+	text_add(to, p, len);
+	return 0;
+}
+
+/* Elements behind those that are there; takes the list. */
+static void elements_text(struct text *t, json_t *list)
+{
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(list, i, o) {
+		text_put(t, t->len ? "," : "");
+		json_dump_callback(o, text_dumped, t, JSON_COMPACT | JSON_REAL_PRECISION(15));
+	}
+	json_decref(list);
+}
+
+bool stats_peer_text(const struct stats_source *s, struct ike_walk *walk, struct text *peers,
+		     struct text *main_mode, struct text *quick_mode)
+{
+	struct peer_view v = { .main_mode = { .source = s, .out = main_mode ? json_array() : NULL },
+			  .sums = { .source = s },
+			  .quick_mode = quick_mode,
+			  .peers = peers != NULL };
+	struct ike_visitor visitor = { .ctx = &v, .sa = see_sa, .child = see_child, .peer = see_peer };
+
+	if (peers) {
+		v.sums.peers = json_array();
+		v.sums.by_peer = json_object();
+	}
+	bool more = ike_walk_step(walk, &visitor);
+	if (peers)
+		elements_text(peers, v.sums.peers);
+	if (main_mode)
+		elements_text(main_mode, v.main_mode.out);
+	json_decref(v.sums.by_peer);
+	free(v.sums.sum);
+	return more;
 }

@@ -306,6 +306,8 @@ void ike_input(struct ike *ike, const struct ike_path *path, const uint8_t *msg,
 
 /* ------------------------------------------------------------------------------ timers ------ */
 
+#define TIMERS_MAX 64 /* of one call: what is due for ten thousand peers at once must not hold up messages */
+
 uint64_t ike_next_timer(struct ike *ike)
 {
 	return timer_next(&ike->timers);
@@ -316,7 +318,7 @@ void ike_run_timers(struct ike *ike)
 	uint64_t now = ike_now(ike);
 	struct timer *t;
 
-	while ((t = timer_pop(&ike->timers, now))) {
+	for (unsigned i = 0; i < TIMERS_MAX && (t = timer_pop(&ike->timers, now)); i++) {
 		t->fn(t->arg);
 		engine_reap(ike);
 	}

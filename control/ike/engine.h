@@ -340,6 +340,12 @@ struct guesses {
 	uint64_t until; /* nothing is checked before that */
 };
 
+struct ike_walk {
+	LIST_ENTRY(ike_walk) link;
+	struct ike *ike;
+	struct peer *next; /* NULL: at the end */
+};
+
 TAILQ_HEAD(peer_index, peer);
 TAILQ_HEAD(child_index, child);
 struct fragment_set;
@@ -356,6 +362,7 @@ struct ike {
 	LIST_HEAD(, pair) pairs[PAIR_BUCKETS];
 	LIST_HEAD(, job) jobs;
 	LIST_HEAD(, isakmp_sa) half_open;
+	LIST_HEAD(, ike_walk) walks;
 	SLIST_HEAD(, isakmp_sa) dead_sas;
 	SLIST_HEAD(, exchange) dead_exchanges;
 	SLIST_HEAD(, pair) dead_pairs;

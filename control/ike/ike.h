@@ -275,6 +275,7 @@ void ike_bad_spi(struct ike *ike, const struct ip_addr *remote, uint32_t spi);
 
 /* When ike_run_timers() next has work (now_us() time base), UINT64_MAX = never. */
 uint64_t ike_next_timer(struct ike *ike);
+/* Does some of what is due; ike_next_timer() says whether more is. */
 void ike_run_timers(struct ike *ike);
 
 /* By hand. name is a peer ("gw-b"), a peer and a child or list of children ("gw-b/net"), or for
@@ -356,6 +357,21 @@ void ike_child_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_c
  * their address. */
 void ike_peer_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_peer_cfg *cfg,
 						  const char *last_error), void *ctx);
+/* The same peer by peer while the engine goes on: with ten thousand of them, looking at all at once holds everything up.
+ * Each peer as it is when its turn comes; one that is new or gone by then is seen or not. */
+struct ike_walk;
+struct ike_visitor {
+	void *ctx;
+	/* ISAKMP SAs of a peer, then its SA pairs, then the peer itself. */
+	void (*sa)(void *ctx, const struct ike_sa_info *i);
+	void (*child)(void *ctx, const struct ike_child_info *i);
+	void (*peer)(void *ctx, const struct ike_peer_cfg *cfg, const char *last_error);
+};
+struct ike_walk *ike_walk_new(struct ike *ike); /* NULL: no memory */
+/* Shows the next peer; any function may be NULL. False: there was none left. */
+bool ike_walk_step(struct ike_walk *walk, const struct ike_visitor *v);
+/* Before ike_free(); NULL is fine. */
+void ike_walk_free(struct ike_walk *walk);
 void ike_totals(struct ike *ike, struct ike_totals *out);
 /* Every lease of every pool. */
 void ike_lease_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_lease *l), void *ctx);

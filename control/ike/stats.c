@@ -39,21 +39,27 @@ static void sa_info(struct isakmp_sa *sa, uint64_t now, struct ike_sa_info *i)
 		i->peer = "";
 }
 
+static void sas_show(struct peer *p, uint64_t now,
+		     void (*fn)(void *ctx, const struct ike_sa_info *i), void *ctx)
+{
+	struct ike_sa_info info;
+	struct isakmp_sa *sa;
+
+	TAILQ_FOREACH(sa, &p->sas, link) {
+		if (sa->dead)
+			continue;
+		sa_info(sa, now, &info);
+		fn(ctx, &info);
+	}
+}
+
 void ike_sa_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_sa_info *i), void *ctx)
 {
 	uint64_t now = ike_now(ike);
-	struct ike_sa_info info;
 	struct peer *p;
-	struct isakmp_sa *sa;
 
-	TAILQ_FOREACH(p, &ike->peers, link) {
-		TAILQ_FOREACH(sa, &p->sas, link) {
-			if (sa->dead)
-				continue;
-			sa_info(sa, now, &info);
-			fn(ctx, &info);
-		}
-	}
+	TAILQ_FOREACH(p, &ike->peers, link)
+		sas_show(p, now, fn, ctx);
 }
 
 static struct ike_child_info pair_info(const struct pair *pair, uint64_t now)
@@ -79,23 +85,30 @@ static struct ike_child_info pair_info(const struct pair *pair, uint64_t now)
 	};
 }
 
+static void pairs_show(struct peer *p, uint64_t now,
+		       void (*fn)(void *ctx, const struct ike_child_info *i), void *ctx)
+{
+	struct child *c;
+	struct pair *pair;
+
+	TAILQ_FOREACH(c, &p->children, link) {
+		TAILQ_FOREACH(pair, &c->pairs, link) {
+			if (pair->dead)
+				continue;
+			struct ike_child_info info = pair_info(pair, now);
+			fn(ctx, &info);
+		}
+	}
+}
+
 void ike_child_foreach(struct ike *ike, void (*fn)(void *ctx, const struct ike_child_info *i),
 		       void *ctx)
 {
 	uint64_t now = ike_now(ike);
 	struct peer *p;
-	struct child *c;
-	struct pair *pair;
 
-	TAILQ_FOREACH(p, &ike->peers, link) {
-		TAILQ_FOREACH(c, &p->children, link) {
-			TAILQ_FOREACH(pair, &c->pairs, link) {
-				struct ike_child_info info = pair_info(pair, now);
-				if (!pair->dead)
-					fn(ctx, &info);
-			}
-		}
-	}
+	TAILQ_FOREACH(p, &ike->peers, link)
+		pairs_show(p, now, fn, ctx);
 }
 
 /* An address of a pool that nobody has. */
@@ -104,27 +117,74 @@ static bool unused(const struct child *c)
 	return c->cfg.pooled && TAILQ_EMPTY(&c->pairs);
 }
 
+/* False without memory. */
+static bool peer_show(struct peer *p,
+		      void (*fn)(void *ctx, const struct ike_peer_cfg *cfg, const char *last_error),
+		      void *ctx)
+{
+	struct ike_peer_cfg cfg = p->cfg;
+	struct child *c;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(c, &p->children, link)
+		n += !unused(c);
+	cfg.children = calloc(n ? n : 1, sizeof(*cfg.children));
+	if (!cfg.children)
+		return false;
+	TAILQ_FOREACH(c, &p->children, link)
+		if (!unused(c))
+			cfg.children[cfg.n_children++] = c->cfg;
+	fn(ctx, &cfg, p->last_error);
+	free(cfg.children);
+	return true;
+}
+
 void ike_peer_foreach(struct ike *ike,
 		      void (*fn)(void *ctx, const struct ike_peer_cfg *cfg, const char *last_error),
 		      void *ctx)
 {
 	struct peer *p;
-	struct child *c;
 
-	TAILQ_FOREACH(p, &ike->peers, link) {
-		struct ike_peer_cfg cfg = p->cfg;
-		unsigned n = 0;
-		TAILQ_FOREACH(c, &p->children, link)
-			n += !unused(c);
-		cfg.children = calloc(n ? n : 1, sizeof(*cfg.children));
-		if (!cfg.children)
+	TAILQ_FOREACH(p, &ike->peers, link)
+		if (!peer_show(p, fn, ctx))
 			return;
-		TAILQ_FOREACH(c, &p->children, link)
-			if (!unused(c))
-				cfg.children[cfg.n_children++] = c->cfg;
-		fn(ctx, &cfg, p->last_error);
-		free(cfg.children);
-	}
+}
+
+struct ike_walk *ike_walk_new(struct ike *ike)
+{
+	struct ike_walk *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->ike = ike;
+	w->next = TAILQ_FIRST(&ike->peers);
+	LIST_INSERT_HEAD(&ike->walks, w, link);
+	return w;
+}
+
+bool ike_walk_step(struct ike_walk *w, const struct ike_visitor *v)
+{
+	uint64_t now = ike_now(w->ike);
+	struct peer *p = w->next;
+
+	if (!p)
+		return false;
+	w->next = TAILQ_NEXT(p, link);
+	if (v->sa)
+		sas_show(p, now, v->sa, v->ctx);
+	if (v->child)
+		pairs_show(p, now, v->child, v->ctx);
+	if (v->peer)
+		peer_show(p, v->peer, v->ctx);
+	return true;
+}
+
+void ike_walk_free(struct ike_walk *w)
+{
+	if (!w)
+		return;
+	LIST_REMOVE(w, link);
+	free(w);
 }
 
 void ike_totals(struct ike *ike, struct ike_totals *out)

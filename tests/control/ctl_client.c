@@ -25,7 +25,9 @@ uint64_t clock_us(void)
 
 struct stats_source daemon_stats_source(struct daemon *daemon)
 {
-	return (struct stats_source){ .busy = &daemon->busy, .uptime_us = 1 };
+	return (struct stats_source){ .busy = &daemon->busy,
+				      .pause = &daemon->pause,
+				      .uptime_us = 1 };
 }
 
 void ctl_setup(void)
@@ -48,6 +50,7 @@ void ctl_setup(void)
 void ctl_teardown(void)
 {
 	ctl_stop(ctl_daemon.ctl);
+	chores_stop(&ctl_daemon.chores);
 	event_base_free(ctl_daemon.base);
 	timelines_free(ctl_daemon.timelines);
 	cr_expect_eq(rmdir(ctl_cfg.run_dir), 0, "the socket stayed behind");

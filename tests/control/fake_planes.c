@@ -2,6 +2,7 @@
 #include "fake_planes.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct fake fake = { .child_established = true };
@@ -225,6 +226,33 @@ const struct ike_settings *ike_assigned(struct ike *ike, const char *peer)
 	(void)ike;
 	(void)peer;
 	return NULL;
+}
+
+/* One peer; then none. */
+struct ike_walk *ike_walk_new(struct ike *ike)
+{
+	(void)ike;
+	return calloc(1, 1);
+}
+
+bool ike_walk_step(struct ike_walk *walk, const struct ike_visitor *v)
+{
+	char *done = (char *)walk;
+
+	if ((*done)++)
+		return false;
+	if (v->sa)
+		ike_sa_foreach(NULL, v->sa, v->ctx);
+	if (v->child)
+		ike_child_foreach(NULL, v->child, v->ctx);
+	if (v->peer)
+		ike_peer_foreach(NULL, v->peer, v->ctx);
+	return true;
+}
+
+void ike_walk_free(struct ike_walk *walk)
+{
+	free(walk);
 }
 
 void ike_totals(struct ike *ike, struct ike_totals *out)

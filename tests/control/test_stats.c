@@ -9,10 +9,56 @@
 #include <unistd.h>
 
 #include "fake_planes.h"
-#include "stats.h"
+#include "stats_doc.h"
 
 static struct stats_busy busy = { .share = { 0.25, 0.5 } };
-static struct stats_source source = { .busy = &busy, .uptime_us = 7500000 };
+static struct stats_pause pauses = { .longest_us = 1500, .recent_us = { 20, 40 } };
+static struct stats_source source = { .busy = &busy, .pause = &pauses, .uptime_us = 7500000 };
+
+static struct stats_doc *doc_make(enum stats_doc_kind kind)
+{
+	struct listing *l = listing_new(&source, stats_doc_parts(kind));
+	struct stats_doc *d;
+
+	cr_assert_not_null(l);
+	while (listing_step(l, 0))
+		;
+	d = stats_doc_new(kind, &source, l);
+	cr_assert_not_null(d);
+	listing_free(l);
+	return d;
+}
+
+/* What its reader gets. */
+static json_t *doc_json(enum stats_doc_kind kind)
+{
+	struct stats_doc *d = doc_make(kind);
+	struct iovec v[STATS_DOC_PIECES];
+	unsigned n = stats_doc_pieces(d, v);
+	struct text all = { 0 };
+	json_error_t error;
+	json_t *doc;
+
+	for (unsigned i = 0; i < n; i++)
+		text_add(&all, v[i].iov_base, v[i].iov_len);
+	doc = json_loadb(all.p, all.len, 0, &error);
+	cr_assert_not_null(doc, "%s: %.*s", error.text, (int)all.len, all.p);
+	cr_expect_eq(memchr(all.p, '\n', all.len), all.p + all.len - 1, "one line");
+	text_free(&all);
+	stats_doc_free(d);
+	return doc;
+}
+
+static int write_whole(const char *file)
+{
+	struct stats_write *w;
+	int rc = stats_write_start(file, doc_make(STATS_DOC_FILE), &w);
+
+	if (rc == 0)
+		while ((rc = stats_write_step(w)) > 0)
+			;
+	return rc;
+}
 
 static const json_t *at(const json_t *o, const char *path)
 {
@@ -42,13 +88,15 @@ static void expect_number(const json_t *doc, const char *path, double v)
 
 Test(stats, document)
 {
-	json_t *doc = stats_build(&source);
+	json_t *doc = doc_json(STATS_DOC_FILE);
 
 	expect_number(doc, "version", 1);
 	expect_number(doc, "uptime", 7.5);
 	expect_text(doc, "software.data_plane", "paper 1.0");
 	expect_number(doc, "memory.ike_bytes", 4711);
 
+	expect_number(doc, "control.longest_pause_ms", 1.5);
+	expect_number(doc, "control.recent_pause_ms", 0.04);
 	expect_text(doc, "ports.0.mac", "02:00:00:00:00:ab");
 	expect_number(doc, "ports.0.tx_bytes", 5e9);
 	cr_expect(json_is_true(at(doc, "ports.0.link_up")));
@@ -92,12 +140,48 @@ Test(stats, document)
 	json_decref(doc);
 }
 
+/* Names and errors come from outside. */
+Test(stats, any_text_is_json)
+{
+	static const char *const texts[] = { "plain", "quo\"te \\ \n \x01", "gr\xc3\xbc\xc3\x9f", "\xf0\x9f\x94\x91",
+					     "\xff", "\xc3", "\xed\xa0\x80", "\xe2\x82", "" };
+	json_error_t error;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct text t = { 0 };
+		text_json(&t, texts[i]);
+		json_t *back = json_loadb(t.p, t.len, JSON_DECODE_ANY, &error);
+		cr_expect(json_is_string(back), "%zu: %s", i, error.text);
+		if (i < 4 && back)
+			cr_expect_str_eq(json_string_value(back), texts[i]);
+		json_decref(back);
+		text_free(&t);
+	}
+}
+
+Test(stats, numbers_as_text)
+{
+	struct text t = { 0 };
+
+	text_number(&t, 0);
+	text_put(&t, " ");
+	text_number(&t, UINT64_MAX);
+	text_put(&t, " ");
+	text_fraction(&t, 12500, 3);
+	text_put(&t, " ");
+	text_fraction(&t, 7, 6);
+	text_add(&t, "", 1);
+	cr_expect_str_eq(t.p, "0 18446744073709551615 12.500 0.000007");
+	text_free(&t);
+}
+
 /* A child's traffic is the sum over its SAs; one without SAs is down. */
 Test(stats, peers)
 {
 	fake.extra_children = 3;
 	fake.last_error = "no answer";
-	json_t *peers = stats_peers(&source);
+	json_t *status = doc_json(STATS_DOC_STATUS);
+	const json_t *peers = at(status, "peers");
 
 	expect_text(peers, "0.state", "established");
 	expect_text(peers, "0.last_error", "no answer");
@@ -106,29 +190,30 @@ Test(stats, peers)
 	expect_text(peers, "0.children.1.name", "voice");
 	expect_number(peers, "0.children.1.pairs", 3);
 	expect_number(peers, "0.children.1.out_bytes", 6600);
-	json_decref(peers);
+	json_decref(status);
 
 	fake.extra_children = 0;
 	fake.child_established = false;
-	peers = stats_peers(&source);
+	status = doc_json(STATS_DOC_STATUS);
+	peers = at(status, "peers");
 	expect_text(peers, "0.children.0.state", "down");
 	expect_number(peers, "0.children_up", 0);
-	json_decref(peers);
+	json_decref(status);
 }
 
 Test(stats, file_is_replaced_whole)
 {
 	char dir[] = "/tmp/shrike-test-XXXXXX", file[64];
-	json_t *doc = stats_build(&source), *back;
+	json_t *doc = doc_json(STATS_DOC_FILE), *back;
 	json_error_t error;
 	unsigned files = 0;
 
 	cr_assert_not_null(mkdtemp(dir));
 	snprintf(file, sizeof(file), "%s/stats.json", dir);
-	cr_assert_eq(stats_write(file, doc), 0);
+	cr_assert_eq(write_whole(file), 0);
 	struct stat before, after;
 	cr_assert_eq(stat(file, &before), 0);
-	cr_assert_eq(stats_write(file, doc), 0);
+	cr_assert_eq(write_whole(file), 0);
 	cr_assert_eq(stat(file, &after), 0);
 	cr_expect_neq(before.st_ino, after.st_ino, "the file was written in place");
 	back = json_load_file(file, 0, &error);
@@ -140,7 +225,7 @@ Test(stats, file_is_replaced_whole)
 		files += e->d_name[0] != '.';
 	closedir(d);
 	cr_expect_eq(files, 1, "nothing else stays behind");
-	cr_expect_eq(stats_write("/nonexistent/stats.json", doc), -ENOENT);
+	cr_expect_eq(write_whole("/nonexistent/stats.json"), -ENOENT);
 	json_decref(back);
 	json_decref(doc);
 	unlink(file);
@@ -151,7 +236,6 @@ Test(stats, file_is_replaced_whole)
 Test(stats, no_link_is_followed)
 {
 	char dir[] = "/tmp/shrike-test-XXXXXX", file[64], tmp[80], victim[64], text[8] = "";
-	json_t *doc = stats_build(&source);
 
 	cr_assert_not_null(mkdtemp(dir));
 	snprintf(file, sizeof(file), "%s/stats.json", dir);
@@ -160,14 +244,13 @@ Test(stats, no_link_is_followed)
 	FILE *f = fopen(victim, "w");
 	cr_assert(f && fputs("precious", f) >= 0 && fclose(f) == 0);
 	cr_assert_eq(symlink(victim, tmp), 0);
-	cr_expect_eq(stats_write(file, doc), 0);
+	cr_expect_eq(write_whole(file), 0);
 	f = fopen(victim, "r");
 	cr_assert(f && fread(text, 1, sizeof(text), f) == sizeof(text));
 	cr_expect_arr_eq(text, "precious", sizeof(text));
 	fclose(f);
 	struct stat st;
 	cr_expect(lstat(file, &st) == 0 && S_ISREG(st.st_mode));
-	json_decref(doc);
 	unlink(file);
 	unlink(victim);
 	rmdir(dir);

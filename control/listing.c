@@ -1,0 +1,80 @@
+#include "listing.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "stats_sa.h"
+
+struct listing {
+	atomic_uint refs;
+	struct stats_source source;
+	unsigned parts;
+	struct ike_walk *walk; /* NULL: complete */
+	struct text text[LISTING_PARTS];
+};
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+struct listing *listing_new(const struct stats_source *s, unsigned parts)
+{
+	struct listing *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->refs = 1;
+	l->source = *s;
+	l->parts = parts;
+	l->walk = ike_walk_new(s->ike);
+	if (!l->walk) {
+		free(l);
+		return NULL;
+	}
+	return l;
+}
+
+struct listing *listing_ref(struct listing *l)
+{
+	l->refs++;
+	return l;
+}
+
+void listing_free(struct listing *l)
+{
+	if (!l || --l->refs > 0)
+		return;
+	ike_walk_free(l->walk);
+	for (unsigned i = 0; i < LISTING_PARTS; i++)
+		text_free(&l->text[i]);
+	free(l);
+}
+
+bool listing_step(struct listing *l, uint64_t us)
+{
+	uint64_t end = now_us() + us;
+	struct text *to[LISTING_PARTS];
+
+	for (unsigned i = 0; i < LISTING_PARTS; i++)
+		to[i] = l->parts & 1u << i ? &l->text[i] : NULL;
+	while (l->walk) {
+		if (!stats_peer_text(&l->source, l->walk, to[LISTING_PEERS], to[LISTING_MAIN_MODE],
+				     to[LISTING_QUICK_MODE])) {
+			ike_walk_free(l->walk);
+			l->walk = NULL;
+		} else if (now_us() >= end) {
+			return true;
+		}
+	}
+	return false;
+}
+
+const struct text *listing_text(const struct listing *l, enum listing_part part)
+{
+	return &l->text[part];
+}
