@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "stats.h"
+#include "stats_doc.h"
 
 #define LEASES_VERSION 1
 

@@ -29,6 +29,9 @@ void stats_doc_free(struct stats_doc *d); /* NULL is fine */
 /* Its pieces in order, the last with a newline; returns how many. */
 unsigned stats_doc_pieces(const struct stats_doc *d, struct iovec v[STATS_DOC_PIECES]);
 
+/* Writes a short document beside file and renames it over, at once; 0 or -errno. */
+int stats_write(const char *file, const json_t *doc);
+
 /* Writes the document beside file and renames it over, some 256 KB a step. */
 struct stats_write;
 /* Takes the document. 0 or -errno (then the document is freed). */

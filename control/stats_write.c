@@ -1,4 +1,4 @@
-/* The statistics file. */
+/* The statistics file, and others like it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,6 +18,43 @@ struct stats_write {
 	int fd;
 	char *file, *tmp;
 };
+
+/* A file of our own, even where others may write: nothing that lies there is followed. A descriptor or -errno. */
+static int tmp_open(const char *tmp)
+{
+	unlink(tmp);
+	int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* The file is complete, or not (rc): closes it and puts it in its place. */
+static int tmp_finish(int fd, const char *tmp, const char *file, int rc)
+{
+	if (close(fd) != 0 && rc == 0)
+		rc = -errno;
+	if (rc == 0 && rename(tmp, file) != 0)
+		rc = -errno;
+	if (rc != 0)
+		unlink(tmp);
+	return rc;
+}
+
+int stats_write(const char *file, const json_t *doc)
+{
+	char *tmp = NULL;
+	int fd, rc;
+
+	if (asprintf(&tmp, "%s.tmp", file) < 0)
+		return -ENOMEM;
+	fd = rc = tmp_open(tmp);
+	if (fd >= 0) {
+		rc = json_dumpfd(doc, fd, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) ? -EIO : 0;
+		rc = tmp_finish(fd, tmp, file, rc);
+	}
+	free(tmp);
+	return rc;
+}
 
 static void write_free(struct stats_write *w)
 {
@@ -46,13 +83,9 @@ int stats_write_start(const char *file, struct stats_doc *doc, struct stats_writ
 		w->tmp = NULL;
 	if (!w->file || !w->tmp)
 		goto fail;
-	/* a file of our own, even where others may write: nothing that lies there is followed */
-	unlink(w->tmp);
-	w->fd = open(w->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
-	if (w->fd < 0) {
-		rc = -errno;
+	rc = w->fd = tmp_open(w->tmp);
+	if (rc < 0)
 		goto fail;
-	}
 	*out = w;
 	return 0;
 fail:
@@ -89,13 +122,8 @@ int stats_write_step(struct stats_write *w)
 
 	if (rc > 0)
 		return rc;
-	if (close(w->fd) != 0 && rc == 0)
-		rc = -errno;
+	rc = tmp_finish(w->fd, w->tmp, w->file, rc);
 	w->fd = -1;
-	if (rc == 0 && rename(w->tmp, w->file) != 0)
-		rc = -errno;
-	if (rc != 0)
-		unlink(w->tmp);
 	write_free(w);
 	return rc;
 }
