@@ -133,6 +133,48 @@ static void check_own_id(struct check *c, struct where w, const char *text,
 			   ike_id_str(&peer->local_id, id, sizeof(id)));
 }
 
+/* Whom a peer's certificate must come from; false after a report. */
+static bool check_trusts(struct check *c, struct where w, const char *auth,
+			 struct ike_peer_cfg *peer)
+{
+	if (c->raw->authorities_count == 0) {
+		check_error(c, where_key(w, "auth"),
+			    "'auth: %s' needs 'authorities': without them no peer's certificate is "
+			    "trusted",
+			    auth);
+		return false;
+	}
+	peer->trust = cert_store_ref(c->cfg->trust);
+	return true;
+}
+
+/* The side that asks for users has a certificate, the other trusts somebody who made it. */
+void check_hybrid(struct check *c, struct where w, const struct raw_peer *raw,
+		  struct ike_peer_cfg *peer)
+{
+	bool server = raw->xauth && strcmp(raw->xauth, "server") == 0;
+
+	peer->auth = AUTH_HYBRID_INIT_RSA;
+	if (!server && (!raw->xauth || strcmp(raw->xauth, "client") != 0)) {
+		check_error(c, where_key(w, "auth"),
+			    "'auth: hybrid' proves one side by a user: it needs 'xauth: server' or "
+			    "'xauth: client'");
+	} else if (!server) {
+		if (raw->certificate || raw->key)
+			check_error(c, where_key(w, raw->certificate ? "certificate" : "key"),
+				    "the client of 'auth: hybrid' has no certificate");
+		check_trusts(c, w, "hybrid", peer);
+	} else if (!raw->certificate || !raw->key) {
+		check_error(c, where_key(w, "auth"), "'auth: hybrid' needs '%s'",
+			    raw->certificate ? "key" : "certificate");
+	} else if ((peer->own = own_load(c, w, raw))) {
+		if (cert_own_auth(peer->own) != AUTH_RSA_SIG)
+			check_error(c, where_key(w, "key"), "'auth: hybrid' needs an RSA key");
+		check_dates(c, where_key(w, "certificate"), peer->own);
+		check_own_id(c, w, raw->local_id, peer->own, peer);
+	}
+}
+
 void check_certificate(struct check *c, struct where w, const struct raw_peer *raw, bool rsa,
 		       struct ike_peer_cfg *peer)
 {
@@ -141,14 +183,8 @@ void check_certificate(struct check *c, struct where w, const struct raw_peer *r
 			    raw->certificate ? "key" : "certificate");
 		return;
 	}
-	if (c->raw->authorities_count == 0) {
-		check_error(c, where_key(w, "auth"),
-			    "'auth: %s' needs 'authorities': without them no peer's certificate is "
-			    "trusted",
-			    rsa ? "rsa" : "ecdsa");
+	if (!check_trusts(c, w, rsa ? "rsa" : "ecdsa", peer))
 		return;
-	}
-	peer->trust = cert_store_ref(c->cfg->trust);
 	peer->own = own_load(c, w, raw);
 	if (!peer->own)
 		return;

@@ -113,6 +113,9 @@ bool check_path(struct check *c, struct where w, const char *text, char *out, si
 /* Our certificate and key for a peer, and our identity: auth is AUTH_RSA_SIG, or any ECDSA method. */
 void check_certificate(struct check *c, struct where w, const struct raw_peer *raw, bool rsa,
 		       struct ike_peer_cfg *peer);
+/* Likewise for hybrid authentication, in either role. */
+void check_hybrid(struct check *c, struct where w, const struct raw_peer *raw,
+		  struct ike_peer_cfg *peer);
 /* The first line of a file that only we may read, as a text in secret memory of PASSPHRASE_CAP bytes;
  * NULL after a report. */
 #define PASSPHRASE_CAP 1025

@@ -302,17 +302,20 @@ static bool auth_refused(struct check *c, struct where w, const char *text)
 static void check_auth(struct check *c, struct where w, const struct raw_peer *raw,
 		       struct ike_peer_cfg *peer)
 {
-	static const char *const words[] = { "psk", "rsa", "ecdsa" };
+	static const char *const words[] = { "psk", "rsa", "ecdsa", "hybrid" };
 	unsigned auth = 0;
 
 	if (auth_refused(c, where_key(w, "auth"), raw->auth) ||
-	    !check_word(c, where_key(w, "auth"), raw->auth, words, 3, &auth))
+	    !check_word(c, where_key(w, "auth"), raw->auth, words, 4, &auth))
 		return;
 	if (auth != 0) {
 		if (raw->secret)
 			check_error(c, where_key(w, "secret"),
 				    "with 'auth: %s' there is no 'secret'", words[auth]);
-		check_certificate(c, w, raw, auth == 1, peer);
+		if (auth == 3)
+			check_hybrid(c, w, raw, peer);
+		else
+			check_certificate(c, w, raw, auth == 1, peer);
 		return;
 	}
 	peer->auth = AUTH_PSK;

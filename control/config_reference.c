@@ -183,10 +183,11 @@ const struct config_option config_options[] = {
 	  "with the key, from which a weak key can be found by trying: choose a long random one. All "
 	  "proposals need the same group.",
 	  "proposals: [aes256-sha256-modp2048]\nexchange: aggressive" },
-	{ "peers[].auth", "psk, rsa or ecdsa", "psk", NULL,
+	{ "peers[].auth", "psk, rsa, ecdsa or hybrid", "psk", NULL,
 	  "How both sides prove who they are: a pre-shared key, or certificates with RSA keys or "
 	  "with "
-	  "keys on P-256, P-384 or P-521.",
+	  "keys on P-256, P-384 or P-521. hybrid: the side with xauth: server by an RSA certificate, "
+	  "the client by its user alone.",
 	  "auth: rsa\ncertificate: gwa.pem\nkey: gwa.key\nlocal-id: gwa" },
 	{ "peers[].secret", "name of a secret", NULL, "needed with auth: psk",
 	  "The pre-shared key. Peers with the same addresses need the same one: in Main Mode the "

@@ -35,7 +35,7 @@ int am_take(struct exchange *x, const struct inmsg *m, struct buf *nonce)
 	struct view ke = need(m, PL_KE)->body, n = need(m, PL_NONCE)->body;
 	struct view id = need(m, PL_ID)->body;
 
-	if (mm_signs(x->sa))
+	if (mm_we_sign(x->sa))
 		mm_read_requests(x->sa, &m->list);
 	return buf_set(x->ike, &x->peer_ke, ke.p, ke.len) != 0 ||
 			       buf_set(x->ike, nonce, n.p, n.len) != 0 ||
@@ -66,7 +66,7 @@ int am_put_auth(struct msgbuf *m, struct exchange *x, struct view id)
 	uint8_t hash[HASH_MAX_LEN];
 	int rc;
 
-	if (mm_signs(x->sa)) {
+	if (mm_we_sign(x->sa)) {
 		mm_put_signed(m, x->work);
 		return 0;
 	}

@@ -22,11 +22,11 @@ static int am_send_1(struct exchange *x)
 	    buf_set(x->ike, &x->sai, m.buf + ISAKMP_HDR_LEN + 4, m.len - ISAKMP_HDR_LEN - 4) != 0)
 		return -ENOMEM;
 	am_put_keys(&m, x, &x->ni, am_own_id(x->sa, id));
-	if (mm_signs(x->sa))
+	if (mm_they_sign(x->sa))
 		mm_put_requests(&m, x->sa);
 	vendor_write(&m, x->sa);
 	ike_note(x->ike, x->sa->peer, x->sa, "Aggressive Mode to %s begins", cfg->name);
-	return exchange_send(x, &m, mm_signs(x->sa) ? AM_STEP_ANSWER_SIGNED : AM_STEP_ANSWER);
+	return exchange_send(x, &m, mm_they_sign(x->sa) ? AM_STEP_ANSWER_SIGNED : AM_STEP_ANSWER);
 }
 
 static void am_begin(struct exchange *x, int rc)
@@ -79,7 +79,7 @@ int am_verify_2(struct exchange *x, const struct inmsg *m)
 	if (memcmp(m->hdr.rcookie, zero, sizeof(zero)) == 0 ||
 	    ike_id_parse(need(m, PL_ID)->body, &id) != 0)
 		return -EBADMSG;
-	if (mm_signs(x->sa) ? need(m, PL_SIG)->body.len > CERT_MAX_SIG
+	if (mm_they_sign(x->sa) ? need(m, PL_SIG)->body.len > CERT_MAX_SIG
 			    : need(m, PL_HASH)->body.len > HASH_MAX_LEN)
 		return -EBADMSG;
 	return am_check_answer(x, m, &choice);
@@ -117,7 +117,7 @@ static void am_answer(struct exchange *x)
 	if (ike_id_parse(buf_view(&x->am.id), &id) != 0 || !mm_accept(x, &id, false))
 		return;
 	natt_float(x->sa);
-	if (!mm_signs(x->sa))
+	if (!mm_we_sign(x->sa))
 		am_finish(x, 0);
 	else if (mm_sign(x, am_finish) != 0)
 		mm_public_failed(x, -ENOMEM);
@@ -147,7 +147,7 @@ static void am_keyed(struct exchange *x, int rc)
 		mm_public_failed(x, rc);
 	} else if (mm_derive(x) != 0) {
 		am_no_keys(x);
-	} else if (mm_signs(x->sa)) {
+	} else if (mm_they_sign(x->sa)) {
 		mm_check_signed(x, buf_view(&x->am.id), am_checked);
 	} else if (am_hash_good(x)) {
 		am_answer(x);
@@ -170,7 +170,7 @@ void am_handle_2(struct exchange *x, const struct inmsg *m)
 	mm_chosen(sa, &choice);
 	vendor_read(sa, &m->list);
 	natt_read(sa, &m->list);
-	if (mm_signs(sa)) {
+	if (mm_they_sign(sa)) {
 		if (!mm_take_signed(x, m, need(m, PL_ID)->body))
 			return;
 	} else {

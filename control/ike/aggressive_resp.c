@@ -128,14 +128,14 @@ static int am_send_2(struct exchange *x)
 	exchange_begin(x, &m, false);
 	answer_write(&m, &x->ike->offer, x->am.proposal, x->am.transform, 0);
 	am_put_keys(&m, x, &x->nr, own);
-	if (mm_signs(sa))
+	if (mm_they_sign(sa))
 		mm_put_requests(&m, sa);
 	natt_write(&m, sa, sa->t.hash);
 	rc = am_put_auth(&m, x, own);
 	if (rc != 0)
 		return rc;
 	vendor_write(&m, sa);
-	return exchange_send(x, &m, mm_signs(sa) ? AM_STEP_SIGNED : AM_STEP_AUTH);
+	return exchange_send(x, &m, mm_they_sign(sa) ? AM_STEP_SIGNED : AM_STEP_AUTH);
 }
 
 static void am_answer(struct exchange *x, int rc)
@@ -150,7 +150,7 @@ static void am_keyed(struct exchange *x, int rc)
 		mm_public_failed(x, rc);
 	else if (mm_derive(x) != 0)
 		am_no_keys(x);
-	else if (!mm_signs(x->sa))
+	else if (!mm_we_sign(x->sa))
 		am_answer(x, 0);
 	else if (mm_sign(x, am_answer) != 0)
 		mm_public_failed(x, -ENOMEM);

@@ -461,6 +461,8 @@ bool peer_may_initiate(const struct peer *peer);
  * which side is asked for a user. */
 uint16_t peer_auth(const struct peer *peer, bool initiator);
 bool auth_is_psk(uint16_t auth);
+/* That side of phase 1 proves itself with a certificate. */
+bool auth_signs(uint16_t auth, bool initiator);
 /* The kind of signature: XAuth is not part of it. */
 uint16_t auth_signature(uint16_t auth);
 /* Its secret, or our certificate and somebody to trust. */

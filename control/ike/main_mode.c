@@ -81,7 +81,7 @@ int mm_send_ke(struct exchange *x, struct buf *nonce, uint8_t next)
 	exchange_begin(x, &m, false);
 	msg_payload(&m, PL_KE, ours.p, ours.len);
 	msg_payload(&m, PL_NONCE, nonce->p, nonce->len);
-	if (mm_signs(x->sa))
+	if (mm_they_sign(x->sa))
 		mm_put_requests(&m, x->sa);
 	natt_write(&m, x->sa, x->sa->t.hash);
 	return exchange_send(x, &m, next);
@@ -113,7 +113,7 @@ int mm_derive(struct exchange *x)
 
 	if (!peer_has_credentials(sa->peer))
 		return -EINVAL;
-	if (!mm_signs(sa))
+	if (auth_is_psk(sa->auth))
 		in.psk = (struct view){ cfg->psk, cfg->psk_len };
 	sa->keys = ike_secret_alloc(x->ike, sizeof(*sa->keys));
 	if (!sa->keys)
@@ -132,7 +132,7 @@ int mm_take_ke(struct exchange *x, const struct inmsg *m, struct buf *nonce)
 	struct view ke = need(m, PL_KE)->body, n = need(m, PL_NONCE)->body;
 
 	natt_read(x->sa, &m->list);
-	if (mm_signs(x->sa))
+	if (mm_we_sign(x->sa))
 		mm_read_requests(x->sa, &m->list);
 	if (buf_set(x->ike, &x->peer_ke, ke.p, ke.len) != 0)
 		return -ENOMEM;
@@ -144,7 +144,7 @@ int mm_auth_hash(struct exchange *x, bool initiator, struct view id, uint8_t *ou
 	struct isakmp_sa *sa = x->sa;
 	struct view ours = mm_public_ours(x), theirs = buf_view(&x->peer_ke);
 
-	return ike_auth_hash_with(cert_auth_hash(sa->auth, sa->t.hash), sa->keys, initiator,
+	return ike_auth_hash_with(cert_auth_hash(auth_signature(sa->auth), sa->t.hash), sa->keys, initiator,
 				  sa->initiator ? ours : theirs, sa->initiator ? theirs : ours,
 				  sa->icookie, sa->rcookie, buf_view(&x->sai), id, out);
 }

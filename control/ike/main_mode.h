@@ -4,10 +4,15 @@
 
 #include "exchange.h"
 
-/* Both sides authenticate with signatures. */
-static inline bool mm_signs(const struct isakmp_sa *sa)
+/* Who authenticates with a signature; with hybrid methods only the side that has no user. */
+static inline bool mm_we_sign(const struct isakmp_sa *sa)
 {
-	return !auth_is_psk(sa->auth);
+	return auth_signs(sa->auth, sa->initiator);
+}
+
+static inline bool mm_they_sign(const struct isakmp_sa *sa)
+{
+	return auth_signs(sa->auth, !sa->initiator);
 }
 
 /* The lifetime that we offer, in seconds. */
@@ -47,6 +52,9 @@ bool mm_accept(struct exchange *x, const struct ike_id *id, bool contact);
 void mm_accepted(struct exchange *x, const struct ike_id *id, bool contact);
 /* The SA stands, and with it the exchange is over. */
 void phase1_done(struct exchange *x);
+
+/* The responder, to a message 5 that proved who sent it: sends message 6. */
+void mm_answer_5(struct exchange *x);
 
 /* main_mode_sig.c */
 /* Adds CERT_REQ payloads for the CAs that we trust (RFC 4945 section 3.2). */

@@ -92,7 +92,8 @@ static void mm_send_5(struct exchange *x, int rc)
 		return;
 	}
 	natt_float(x->sa);
-	if ((mm_signs(x->sa) ? mm_sign(x, mm_signed) : mm_send_auth(x, MM_STEP_AUTH)) != 0)
+	if ((mm_we_sign(x->sa) ? mm_sign(x, mm_signed)
+			       : mm_send_auth(x, mm_they_sign(x->sa) ? MM_STEP_SIGNED : MM_STEP_AUTH)) != 0)
 		mm_public_failed(x, -ENOMEM);
 }
 

@@ -84,7 +84,7 @@ void mm_handle_1(struct exchange *x, const struct inmsg *in)
 
 static void mm_send_4(struct exchange *x, int rc)
 {
-	if (rc != 0 || mm_send_ke(x, &x->nr, mm_signs(x->sa) ? MM_STEP_SIGNED : MM_STEP_AUTH) != 0)
+	if (rc != 0 || mm_send_ke(x, &x->nr, mm_they_sign(x->sa) ? MM_STEP_SIGNED : MM_STEP_AUTH) != 0)
 		mm_public_failed(x, rc);
 	else if (mm_derive(x) != 0)
 		exchange_fail(x, 0,
@@ -98,13 +98,20 @@ void mm_handle_3(struct exchange *x, const struct inmsg *m)
 		mm_public_failed(x, -ENOMEM);
 }
 
+void mm_answer_5(struct exchange *x)
+{
+	if (mm_we_sign(x->sa)) {
+		if (mm_sign(x, mm_signed) != 0)
+			mm_public_failed(x, -ENOMEM);
+	} else if (mm_send_auth(x, STEP_NONE) != 0) {
+		mm_public_failed(x, -ENOMEM);
+	} else {
+		phase1_done(x);
+	}
+}
+
 void mm_handle_5(struct exchange *x, const struct inmsg *m)
 {
-	if (!mm_authenticated(x, m))
-		return;
-	if (mm_send_auth(x, STEP_NONE) != 0) {
-		mm_public_failed(x, -ENOMEM);
-		return;
-	}
-	phase1_done(x);
+	if (mm_authenticated(x, m))
+		mm_answer_5(x);
 }

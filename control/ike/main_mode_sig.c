@@ -67,7 +67,7 @@ static struct auth_work *work_new(struct exchange *x)
 	x->work = w;
 	if (!w)
 		return NULL;
-	w->auth = x->sa->auth;
+	w->auth = auth_signature(x->sa->auth);
 	w->hash_len = hash_info(cert_auth_hash(w->auth, x->sa->t.hash))->len;
 	return w;
 }
@@ -108,7 +108,10 @@ static int mm_send_signed(struct exchange *x, const struct auth_work *w)
 	mm_put_signed(&m, w);
 	mm_put_contact(&m, sa);
 	lifetime_tell_sa(&m, sa);
-	return exchange_send(x, &m, sa->initiator ? MM_STEP_SIGNED : STEP_NONE);
+	return exchange_send(x, &m,
+			     !sa->initiator     ? STEP_NONE
+			     : mm_they_sign(sa) ? MM_STEP_SIGNED
+						: MM_STEP_AUTH);
 }
 
 void mm_sign_failed(struct exchange *x, int rc)
@@ -239,8 +242,8 @@ static void mm_checked(struct exchange *x, int rc)
 		return;
 	if (x->sa->initiator)
 		phase1_done(x);
-	else if (mm_sign(x, mm_signed) != 0)
-		mm_public_failed(x, -ENOMEM);
+	else
+		mm_answer_5(x);
 }
 
 /* Returns false after failing the exchange. */

@@ -80,6 +80,13 @@ bool auth_is_psk(uint16_t auth)
 	return auth == AUTH_PSK || auth == AUTH_XAUTH_INIT_PSK || auth == AUTH_XAUTH_RESP_PSK;
 }
 
+bool auth_signs(uint16_t auth, bool initiator)
+{
+	if (auth == AUTH_HYBRID_INIT_RSA || auth == AUTH_HYBRID_RESP_RSA)
+		return initiator == (auth == AUTH_HYBRID_RESP_RSA);
+	return !auth_is_psk(auth);
+}
+
 uint16_t auth_signature(uint16_t auth)
 {
 	switch (auth) {
