@@ -145,6 +145,7 @@ void config_pulled(struct exchange *x, const struct cfg_payload *p)
 			    a->user, sa->peer->cfg.name);
 		return;
 	}
+	a->unity |= cfg_attr(p, UNITY_SPLIT_INCLUDE, 0) != NULL; /* not all say so in a vendor ID */
 	tx_begin_answer(x, CFG_REPLY, &m, &hash_at);
 	put_settings(&m, sa, p);
 	tx_send(x, &m, hash_at);

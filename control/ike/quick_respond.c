@@ -65,11 +65,37 @@ static struct child *qm_find_translated(struct exchange *x, const struct selecto
 	return c && c->cfg.mode == SA_TRANSPORT ? c : NULL;
 }
 
+static bool is_everything(const struct ip_range *r)
+{
+	static const struct ip_range all = { { .family = IP_V4 },
+					     { .family = IP_V4, .b = { 255, 255, 255, 255 } } };
+
+	return ip_range_equal(r, &all);
+}
+
+/* Cisco's clients ask for everything, and leave it to the split networks that they were told, and to
+ * the gateway, what passes: the identities are echoed, the SA carries what the child says. */
+static struct child *qm_find_unity(struct exchange *x, const struct selector *sel)
+{
+	const struct isakmp_sa *sa = x->sa;
+	struct child *c;
+
+	if (!sa->access || !sa->access->unity || !is_everything(&sel->local))
+		return NULL;
+	TAILQ_FOREACH(c, &sa->peer->children, link)
+		if (!c->dead && c->cfg.pooled && access_holds(sa, c) &&
+		    ip_range_equal(&c->cfg.sel.remote, &sel->remote) && c->cfg.sel.proto == sel->proto)
+			return c;
+	return NULL;
+}
+
 static struct child *qm_find_child(struct exchange *x, const struct selector *sel)
 {
 	struct child *c = qm_find_exact(x->sa->peer, sel);
 
-	return c ? c : qm_find_translated(x, sel);
+	if (!c)
+		c = qm_find_translated(x, sel);
+	return c ? c : qm_find_unity(x, sel);
 }
 
 static unsigned qm_pending(const struct isakmp_sa *sa)

@@ -24,7 +24,7 @@ const struct step step_table[] = {
 	  .verify = mm_verify_ke, .handle = mm_handle_3 },
 	{ .name = "Main Mode message 5", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = false,
 	  .step = 2, .number = 5, .encrypted = true, .required = PB(PL_ID) | PB(PL_HASH),
-	  .optional = ANYWHERE, .hash = STEP_AUTH,
+	  .optional = PB(PL_CERT_REQ) | ANYWHERE, .hash = STEP_AUTH,
 	  .verify = mm_verify_auth, .handle = mm_handle_5 },
 	/* the same place where signatures were agreed */
 	{ .name = "Main Mode message 5", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = false,
@@ -43,7 +43,7 @@ const struct step step_table[] = {
 	  .verify = mm_verify_ke, .handle = mm_handle_4 },
 	{ .name = "Main Mode message 6", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = true,
 	  .step = 2, .number = 6, .encrypted = true, .required = PB(PL_ID) | PB(PL_HASH),
-	  .optional = ANYWHERE, .retransmit = true, .hash = STEP_AUTH,
+	  .optional = PB(PL_CERT_REQ) | ANYWHERE, .retransmit = true, .hash = STEP_AUTH,
 	  .verify = mm_verify_auth, .handle = mm_handle_6 },
 	{ .name = "Main Mode message 6", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = true,
 	  .step = MM_STEP_SIGNED, .number = 6, .encrypted = true,

@@ -1,0 +1,239 @@
+#!/usr/bin/env bash
+# XAuth and Mode Config: shrike with clients that come from anywhere, and as such a client.
+#
+#   vpnc         Aggressive Mode, XAuth, Mode Config; plain ESP and ESP in UDP; traffic through
+#   server       strongSwan (kernel-libipsec) as the client: XAuth with a pre-shared key, with RSA certificates and
+#                hybrid, address asked for and pushed; a wrong password is refused, and both sides say why
+#   two          two clients of one connection are up at once, and each keeps its address
+#   lease        after a restart of the daemon, and after others came, a user has the address that it had
+#   pam          users by PAM instead of by a file
+#   client       shrike asks strongSwan for an address, likewise; the gateway itself answers at it
+# shellcheck disable=SC2034
+FLAVOUR=libipsec
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/strongswan.sh"
+
+SWAN_PLUGINS="$SWAN_PLUGINS xauth-generic unity attr"
+ALICE=wonderland BOB=builder
+PAM_SERVICE=shrike-lab-$$
+
+# ---------------------------------------------------------------------------- certificates --------
+
+# cert_new NAME: an RSA key and a certificate of the lab's CA
+cert_new() {
+	local d=$STATE/pki
+	openssl req -new -newkey rsa:2048 -nodes -keyout "$d/$1.key" -subj "/O=Lab/CN=$1" -out "$d/csr"
+	chmod 600 "$d/$1.key"
+	openssl x509 -req -in "$d/csr" -CA "$d/ca.pem" -CAkey "$d/ca.key" -CAcreateserial -days 30 -out "$d/$1.pem" \
+		-extfile <(printf 'subjectAltName = DNS:%s\nkeyUsage = digitalSignature\n' "$1")
+}
+
+pki_new() {
+	mkdir -p "$STATE/pki"
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout "$STATE/pki/ca.key" -subj "/O=Lab/CN=ca" -days 30 \
+		-out "$STATE/pki/ca.pem" -addext "keyUsage = critical, keyCertSign, cRLSign" &&
+		cert_new gwa && cert_new gwb
+}
+
+# -------------------------------------------------------------------------- shrike, server --------
+
+# access_peer NAME POOL LINES: one connection of the server
+access_peer() {
+	cat <<C
+  - name: $1
+    local: 10.9.0.1
+    remote: any
+    proposals: [aes256-sha256-modp2048]
+    retries: 3
+    xauth: server
+    ${USERS:-users: users.txt}
+    mode-config: ${MODE:-pull}
+    pool: 10.99.$2.0/28
+    dns: [10.1.0.53]
+    domain: example.net
+    banner: hello from the lab
+$3
+C
+}
+
+child_lines() {
+	cat <<C
+    children:
+      - name: rw
+        local: [$1]
+        remote: [pool]
+        proposals: [$2]
+C
+}
+
+server_conf() {
+	local dir=$STATE/gw
+	mkdir -p "$dir"
+	(
+		umask 077
+		printf 'group secret of the lab' >"$dir/group.psk"
+		printf '# users\nalice:%s\nbob:%s\n' "$(openssl passwd -6 $ALICE)" "$(openssl passwd -5 $BOB)" >"$dir/users.txt"
+	)
+	{
+		shrike_system gw 10.9.0.1 10.1.0.254
+		cat <<C
+routes:
+  - to: 10.1.0.0/16
+    via: 10.1.0.1
+  - to: 0.0.0.0/0
+    via: 10.9.0.2
+secrets:
+  - name: group
+    file: group.psk
+authorities: [$STATE/pki/ca.pem]
+peers:
+C
+		access_peer psk 1 "    secret: group
+    local-id: gwa
+$(child_lines 10.1.0.0/16 aes128gcm16)"
+		access_peer rsa 2 "    auth: rsa
+    certificate: $STATE/pki/gwa.pem
+    key: $STATE/pki/gwa.key
+    local-id: gwa
+$(child_lines 10.1.0.0/16 aes128gcm16)"
+		access_peer hybrid 3 "    auth: hybrid
+    certificate: $STATE/pki/gwa.pem
+    key: $STATE/pki/gwa.key
+    local-id: gwa
+$(child_lines 10.1.0.0/16 aes128gcm16)"
+		access_peer vpnc 4 "    secret: group
+    exchange: aggressive
+    split: [10.1.0.0/16]
+$(child_lines any aes128-sha1)" | sed 's/aes256-sha256-modp2048/aes128-sha1-modp1024/'
+	} >"$dir/shrike.yaml"
+}
+
+server_restart() {
+	shrike_down gw
+	server_conf
+	shrike_up gw s
+}
+
+# ---------------------------------------------------------------------- strongSwan, client --------
+
+# swan_client KIND PASSWORD [LINES]: psk, rsa or hybrid
+swan_client() {
+	local d=$STATE/peer/swanctl kind=$1 me them
+	swan_conf peer 2 </dev/null
+	case $kind in
+	psk) me="auth = psk" them="auth = psk" ;;
+	rsa) me="auth = pubkey
+      certs = gwb.pem" them="auth = pubkey" ;;
+	hybrid) me="" them="auth = pubkey" ;;
+	esac
+	cp "$STATE/pki/ca.pem" "$d/x509ca/"
+	cp "$STATE/pki/gwb.pem" "$d/x509/"
+	cp "$STATE/pki/gwb.key" "$d/private/"
+	{
+		cat <<C
+connections {
+  t {
+    version = 1
+    local_addrs = 10.9.0.2
+    remote_addrs = 10.9.0.1
+    proposals = aes256-sha256-modp2048
+    encap = yes
+    vips = 0.0.0.0
+    ${3:-}
+C
+		[ -z "$me" ] || printf '    local-1 {\n      id = gwb\n      %s\n    }\n' "$me"
+		cat <<C
+    local-2 {
+      auth = xauth
+      xauth_id = ${SWAN_USER:-alice}
+    }
+    remote {
+      id = gwa
+      $them
+    }
+    children {
+      rw {
+        local_ts = dynamic
+        remote_ts = 10.1.0.0/16
+        esp_proposals = aes128gcm16
+      }
+    }
+  }
+}
+secrets {
+  ike-1 {
+    secret = "group secret of the lab"
+  }
+  xauth-1 {
+    id = ${SWAN_USER:-alice}
+    secret = "$2"
+  }
+}
+C
+	} >"$d/swanctl.conf"
+	swan peer --load-all --clear --file "$d/swanctl.conf" >"$STATE/load" 2>&1 || { cat "$STATE/load" >&2; return 1; }
+}
+
+swan_start() {
+	swan peer --initiate --child rw --timeout 20 >"$STATE/why" 2>&1
+}
+
+swan_stop() {
+	swan peer --terminate --ike t --timeout 5 >/dev/null 2>&1
+	until_true 5 no_swan_sas
+}
+no_swan_sas() { [ -z "$(swan peer --list-sas)" ]; }
+
+# The address that strongSwan was given
+swan_vip() {
+	swan peer --list-sas --raw | grep -o 'local-vips=\[[0-9.]*' | head -n 1 | sed 's/.*\[//'
+}
+
+reason() {
+	{ tail -n 4 "$STATE/why"; shrikectl gw status | tail -n 3; } 2>&1 | tr -s '\n\t ' ' '
+}
+
+# served NAME KIND: strongSwan comes in, gets an address, and pings pass from the host behind shrike
+served() {
+	local name=$1 vip user
+	swan_stop
+	if ! swan_client "$2" $ALICE "${3:-}" || ! swan_start; then
+		fail "$name not negotiated: $(reason)"
+		return 1
+	fi
+	vip=$(swan_vip)
+	user=$(shrikectl gw sa --json | jq -r '[.main_mode_sas[] | select(.state == "established") | "\(.user) has \(.leased)"] | join(", ")')
+	if [ "$user" != "alice has $vip" ]; then
+		fail "$name strongSwan has '$vip', shrike says: $user"
+	elif ! ping_one 10.1.1.1 "$vip"; then
+		fail "$name no ping passes to $vip: $(reason)"
+	else
+		pass "$name ping, $user"
+	fi
+}
+
+server() {
+	local MODE
+	for MODE in $MODES; do
+		server_restart || { fail "server/$MODE shrike does not start"; return; }
+		for kind in psk rsa hybrid; do
+			served "server/$kind/$MODE" $kind "$([ $MODE = push ] && echo 'pull = no')"
+		done
+	done
+}
+
+# --------------------------------------------------------------------------------- the run --------
+
+lab_init xauth
+why=$(swan_missing)
+[ -z "$why" ] || { skip "xauth $why"; exit 0; }
+have_shrike || { skip "xauth shrike is not built in $BUILD"; exit 0; }
+pki_new >"$STATE/pki.log" 2>&1 || { fail "xauth no certificates: $(tail -n 1 "$STATE/pki.log")"; exit 1; }
+shrike_site
+netns_add p
+link_add s wan p p0
+swan_conf peer 2 </dev/null
+swan_up peer p p0 || { fail "xauth strongSwan does not start"; exit 1; }
+MODES=${MODES:-pull push}
+server
+exit 0
