@@ -8,16 +8,20 @@
 #define ATTR_BASIC 0x8000
 #define LIFE_LEN   16 /* bytes of the two attributes of one limit */
 
-static void put_life(struct msgbuf *m, uint16_t type, uint64_t value)
+/* The attributes of the phase that it is about, and no longer than they must be: vpnc gives up on any
+ * others. */
+static void put_life(struct msgbuf *m, uint8_t proto, uint16_t type, uint64_t value)
 {
+	bool ike = proto == PROTO_ISAKMP;
+	uint8_t raw[8];
+	size_t skip = value >> 32 ? 0 : 4;
+
 	if (value == 0)
 		return;
-	msg_put_u16(m, ATTR_BASIC | IPSEC_LIFE_TYPE);
-	msg_put_u16(m, type);
-	msg_put_u16(m, IPSEC_LIFE_DURATION);
-	msg_put_u16(m, 8);
-	msg_put_u32(m, (uint32_t)(value >> 32));
-	msg_put_u32(m, (uint32_t)value);
+	msg_attr_basic(m, ike ? ATTR_LIFE_TYPE : IPSEC_LIFE_TYPE, type);
+	put_u32(raw, (uint32_t)(value >> 32));
+	put_u32(raw + 4, (uint32_t)value);
+	msg_attr(m, ike ? ATTR_LIFE_DURATION : IPSEC_LIFE_DURATION, raw + skip, sizeof(raw) - skip);
 }
 
 uint64_t lifetime_shorter(uint64_t a, uint64_t b)
@@ -41,8 +45,8 @@ static void tell(struct msgbuf *m, uint8_t proto, const uint8_t *spi, uint8_t sp
 	msg_put_u8(m, spi_len);
 	msg_put_u16(m, N_RESPONDER_LIFETIME);
 	msg_put(m, spi, spi_len);
-	put_life(m, LIFE_SECONDS, life_s);
-	put_life(m, LIFE_KILOBYTES, life_kb);
+	put_life(m, proto, LIFE_SECONDS, life_s);
+	put_life(m, proto, LIFE_KILOBYTES, life_kb);
 	msg_close(m);
 }
 
@@ -70,8 +74,8 @@ void lifetime_notify_sa(struct isakmp_sa *sa)
 
 	memcpy(spi, sa->icookie, ISAKMP_COOKIE_LEN);
 	memcpy(spi + ISAKMP_COOKIE_LEN, sa->rcookie, ISAKMP_COOKIE_LEN);
-	put_life(&m, LIFE_SECONDS, sa->told_s);
-	put_life(&m, LIFE_KILOBYTES, sa->told_kb);
+	put_life(&m, PROTO_ISAKMP, LIFE_SECONDS, sa->told_s);
+	put_life(&m, PROTO_ISAKMP, LIFE_KILOBYTES, sa->told_kb);
 	if (m.len)
 		info_notify(sa, PROTO_ISAKMP, N_RESPONDER_LIFETIME, spi, sizeof(spi), data, m.len);
 }
@@ -92,7 +96,7 @@ static uint64_t take_number(const uint8_t *p, size_t len)
 	return num;
 }
 
-/* One notify's list of attributes; what cannot be read of it is passed over. */
+/* One notify's list of attributes, of either phase; what cannot be read of it is passed over. */
 static void take_lives(struct view v, uint64_t *life_s, uint64_t *life_kb)
 {
 	uint16_t unit = 0;
@@ -104,11 +108,16 @@ static void take_lives(struct view v, uint64_t *life_s, uint64_t *life_kb)
 		if ((size_t)(value - v.p) + len > v.len)
 			return;
 		uint64_t num = take_number(value, len);
-		if ((type & ~ATTR_BASIC) == IPSEC_LIFE_TYPE)
+		type &= ~ATTR_BASIC;
+		if (type == ATTR_LIFE_TYPE)
+			type = IPSEC_LIFE_TYPE;
+		else if (type == ATTR_LIFE_DURATION)
+			type = IPSEC_LIFE_DURATION;
+		if (type == IPSEC_LIFE_TYPE)
 			unit = num <= UINT16_MAX ? (uint16_t)num : 0;
-		else if ((type & ~ATTR_BASIC) == IPSEC_LIFE_DURATION && unit == LIFE_SECONDS)
+		else if (type == IPSEC_LIFE_DURATION && unit == LIFE_SECONDS)
 			*life_s = lifetime_shorter(*life_s, num);
-		else if ((type & ~ATTR_BASIC) == IPSEC_LIFE_DURATION && unit == LIFE_KILOBYTES)
+		else if (type == IPSEC_LIFE_DURATION && unit == LIFE_KILOBYTES)
 			*life_kb = lifetime_shorter(*life_kb, num);
 		v.len -= (size_t)(value - v.p) + len;
 		v.p = value + len;

@@ -222,6 +222,102 @@ server() {
 	done
 }
 
+# ------------------------------------------------------------------------------------ vpnc --------
+
+# vpnc_up NAME USER PASSWORD NS LINES: a client in the namespace; its script only gives the tunnel its address and
+# routes, and writes down what it was told
+vpnc_up() {
+	local dir=$STATE/$1
+	mkdir -p "$dir"
+	cat >"$dir/script" <<C
+#!/bin/sh
+[ "\$reason" = connect ] || exit 0
+env | grep -E 'INTERNAL|CISCO' >$dir/told
+ip link set "\$TUNDEV" up mtu 1380
+ip addr add "\$INTERNAL_IP4_ADDRESS/32" dev "\$TUNDEV"
+ip route add 10.1.0.0/16 dev "\$TUNDEV" src "\$INTERNAL_IP4_ADDRESS"
+C
+	chmod +x "$dir/script"
+	(umask 077 && cat >"$dir/vpnc.conf") <<C
+IPSec gateway 10.9.0.1
+IPSec ID group
+IPSec secret group secret of the lab
+IKE DH Group dh2
+Xauth username $2
+Xauth password $3
+Script $dir/script
+Pidfile $dir/pid
+Interface name $1
+$5
+C
+	rm -f "$dir/told"
+	bg "$4" "$dir/vpnc.log" vpnc --no-detach --debug "${VPNC_DEBUG:-1}" "$dir/vpnc.conf"
+	VPNC_PID=$BG_PID
+	until_true 15 test -s "$dir/told"
+}
+
+vpnc_address() { sed -n 's/^INTERNAL_IP4_ADDRESS=//p' "$STATE/$1/told"; }
+
+esp_on_the_wire() { # FILE FILTER
+	tcpdump -nr "$1" "$2" 2>/dev/null | grep -c .
+}
+
+# vpnc_works NAME LINES FILTER: comes in, traffic passes under packets of that kind, and goes
+vpnc_works() {
+	local name=$1 addr what
+	if ! vpnc_up vpn0 alice $ALICE p "$2"; then
+		fail "$name vpnc is not connected: $(tail -n 3 "$STATE/vpn0/vpnc.log" | tr -s '\n\t ' ' '); $(shrikectl gw status | tail -n 1)"
+		end_pid "$VPNC_PID"
+		return
+	fi
+	addr=$(vpnc_address vpn0)
+	wire_record p p0 "$STATE/vpnc.pcap" "$3"
+	if ! in_ns p ping -q -c 20 -i 0.05 -W 2 10.1.1.1 >"$STATE/ping.log" || ! ping_one 10.1.1.1 "$addr"; then
+		fail "$name no ping passes: $(grep loss "$STATE/ping.log"); $(shrikectl gw status | tail -n 1)"
+	else
+		bg h "$STATE/iperf.log" iperf3 -s -1 -B 10.1.1.1
+		sleep 0.3
+		what=$(in_ns p timeout 20 iperf3 -c 10.1.1.1 -B "$addr" -n 8M -J 2>&1 | jq -r '.end.sum_received.bytes // .error')
+		wire_stop
+		if ! [ "$what" -gt 5000000 ] 2>/dev/null; then
+			fail "$name 8 MB of TCP: $what"
+		elif [ "$(esp_on_the_wire "$STATE/vpnc.pcap" "$3")" -lt 1000 ]; then
+			fail "$name the traffic is not in packets of the kind '$3'"
+		elif ! grep -q 'CISCO_SPLIT_INC_0_ADDR=10.1.0.0' "$STATE/vpn0/told" ||
+			! grep -q 'INTERNAL_IP4_DNS=10.1.0.53' "$STATE/vpn0/told" ||
+			! grep -q 'CISCO_BANNER=hello' "$STATE/vpn0/told"; then
+			fail "$name it was told: $(tr '\n' ' ' <"$STATE/vpn0/told")"
+		else
+			pass "$name ping and $what bytes of TCP from $addr, with DNS, split network and banner"
+		fi
+	fi
+	end_pid "$VPNC_PID"
+	until_true 10 nobody_there || fail "$name its SAs are still there after it went"
+}
+
+nobody_there() {
+	[ "$(shrikectl gw stats --json | jq '[.main_mode_sas[], .quick_mode_sas[] | select(.state != "closing")] | length')" = 0 ]
+}
+
+vpnc_refused() {
+	vpnc_up vpn0 alice wrong p "NAT Traversal Mode none
+Local Port 500" && { fail "vpnc/wrong-password it came in"; end_pid "$VPNC_PID"; return; }
+	if shrikectl gw why vpnc | grep -q 'the user alice at 10.9.0.2.*the name or the password is wrong' &&
+		grep -qi 'auth' "$STATE/vpn0/vpnc.log"; then
+		pass "vpnc/wrong-password $(shrikectl gw why vpnc | sed -n '1p;3p' | tr -s '\n ' ' ')"
+	else
+		fail "vpnc/wrong-password $(tail -n 2 "$STATE/vpn0/vpnc.log"); $(shrikectl gw why vpnc | tail -n 5)"
+	fi
+	end_pid "$VPNC_PID"
+}
+
+with_vpnc() {
+	vpnc_works vpnc/plain "NAT Traversal Mode none
+Local Port 500" "ip proto 50"
+	vpnc_works vpnc/udp "NAT Traversal Mode force-natt" "udp port 4500"
+	vpnc_refused
+}
+
 # --------------------------------------------------------------------------------- the run --------
 
 lab_init xauth
@@ -235,5 +331,11 @@ link_add s wan p p0
 swan_conf peer 2 </dev/null
 swan_up peer p p0 || { fail "xauth strongSwan does not start"; exit 1; }
 MODES=${MODES:-pull push}
-server
+PARTS=${PARTS:-vpnc server}
+for part in $PARTS; do
+	case $part in
+	vpnc) server_restart && swan_down peer && ip -n "$P-p" addr flush dev p0; ip -n "$P-p" addr add 10.9.0.2/24 dev p0 && with_vpnc; ip -n "$P-p" addr flush dev p0; swan_up peer p p0 ;;
+	server) server ;;
+	esac
+done
 exit 0
