@@ -108,7 +108,7 @@ static const struct bad rows[] = {
 	{ "dpd: 30s", "encapsulation: always", 37, "auto or force, not 'always'" },
 	{ "dpd: 30s", "sha256-96: 96", 37, "sha256-96 must be yes or no" },
 	{ "dpd: 30s", "auth: rsa-encryption", 37, "Bleichenbacher" },
-	{ "dpd: 30s", "auth: magic", 37, "psk, rsa or ecdsa, not 'magic'" },
+	{ "dpd: 30s", "auth: magic", 37, "psk, rsa, ecdsa or hybrid, not 'magic'" },
 	{ "dpd: 30s", "auth: dss", 37, "use rsa or ecdsa" },
 	{ "dpd: 30s", "retries: 0", 37, "retries must be from 1 to 20" },
 	{ "dpd: 30s", "retries: many", 37, "'many' is not a number" },
