@@ -170,6 +170,7 @@ void config_free(struct config *cfg)
 static bool same_port(const struct dp_port_cfg *a, const struct dp_port_cfg *b)
 {
 	bool same = strcmp(a->name, b->name) == 0 && strcmp(a->device, b->device) == 0 &&
+		    a->vlan == b->vlan &&
 		    a->mtu == b->mtu && a->clamp_mss == b->clamp_mss && a->source_check == b->source_check &&
 		    a->n_addrs == b->n_addrs;
 

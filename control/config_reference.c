@@ -78,6 +78,11 @@ const struct config_option config_options[] = {
 	  "its "
 	  "arguments.",
 	  "device: net_af_packet0,iface=eth1" },
+	{ "ports[].vlan", "number", NULL, "frames without a tag",
+	  "The VLAN (IEEE 802.1Q, from 1 to 4094) that this port is: the frames of its device with this "
+	  "tag. Several ports name the same device, one of them perhaps without a VLAN; each has "
+	  "addresses, routes and an mtu of its own.",
+	  "vlan: 20" },
 	{ "ports[].addresses", "list of addresses with mask", NULL, NULL,
 	  "The gateway's own addresses on this port, of either family. It answers ARP, Neighbour "
 	  "Discovery and ping for them, adds a link-local address where there is IPv6, and reaches "

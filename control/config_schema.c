@@ -39,6 +39,7 @@ static const cyaml_schema_field_t system_fields[] = {
 static const cyaml_schema_field_t port_fields[] = {
 	TEXT_NEEDED("name", struct raw_port, name),
 	TEXT_NEEDED("device", struct raw_port, device),
+	TEXT("vlan", struct raw_port, vlan),
 	LIST_NEEDED("addresses", struct raw_port, addresses, text_entry, 1024),
 	TEXT("mtu", struct raw_port, mtu),
 	TEXT("clamp-mss", struct raw_port, clamp_mss),

@@ -14,7 +14,7 @@ struct raw_system {
 };
 
 struct raw_port {
-	char *name, *device, *mtu, *clamp_mss, *source_check;
+	char *name, *device, *vlan, *mtu, *clamp_mss, *source_check;
 	char **addresses;
 	unsigned addresses_count;
 };

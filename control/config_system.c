@@ -223,6 +223,25 @@ static bool prefixes_overlap(const struct ip_prefix *a, const struct ip_prefix *
 	return ip_addr_cmp(&x.lo, &y.hi) <= 0 && ip_addr_cmp(&y.lo, &x.hi) <= 0;
 }
 
+/* Two ports of one device: different VLANs, or one of them none. */
+static void check_shared(struct check *c, unsigned i, const struct dp_port_cfg *port,
+			 const struct dp_port_cfg *other)
+{
+	const struct dp_port_cfg *whole = port->vlan ? other : port, *vlan = port->vlan ? port : other;
+
+	if (port->vlan == other->vlan && port->vlan)
+		check_error(c, where_key(where_at("ports[%u]", i), "vlan"),
+			    "port '%s' is VLAN %u of this device already", other->name, port->vlan);
+	else if (port->vlan == other->vlan)
+		check_error(c, where_key(where_at("ports[%u]", i), "device"),
+			    "port '%s' uses this device already; another port of it needs a 'vlan'",
+			    other->name);
+	else if (!whole->vlan && vlan->mtu > whole->mtu)
+		check_error(c, where_key(where_at("ports[%u]", i), "mtu"),
+			    "a VLAN's mtu (%u) is at most that of its device (%u, port '%s')", vlan->mtu,
+			    whole->mtu, whole->name);
+}
+
 /* Two ports must not both claim a network, nor the same device. */
 static void check_overlap(struct check *c, unsigned i)
 {
@@ -232,8 +251,7 @@ static void check_overlap(struct check *c, unsigned i)
 	for (unsigned j = 0; j < i; j++) {
 		const struct dp_port_cfg *other = &c->cfg->dp.ports[j];
 		if (port->device[0] && strcmp(port->device, other->device) == 0)
-			check_error(c, where_key(where_at("ports[%u]", i), "device"),
-				    "port '%s' uses this device already", other->name);
+			check_shared(c, i, port, other);
 		for (unsigned k = 0; k < port->n_addrs * other->n_addrs; k++) {
 			const struct ip_prefix *p = &port->addrs[k % port->n_addrs],
 					       *q = &other->addrs[k / port->n_addrs];
@@ -286,12 +304,14 @@ void check_ports(struct check *c)
 		const struct raw_port *raw = &c->raw->ports[i];
 		struct dp_port_cfg *port = &dp->ports[i];
 		struct where w = where_at("ports[%u]", i);
-		uint64_t mtu = 1500;
+		uint64_t mtu = 1500, vlan = 0;
 		unsigned source = DP_SOURCE_STRICT;
 
 		names[i] = raw->name;
 		check_name(c, where_key(w, "name"), raw->name, port->name, sizeof(port->name));
 		check_device(c, where_key(w, "device"), raw->device, port);
+		check_number(c, where_key(w, "vlan"), raw->vlan, 1, 4094, &vlan);
+		port->vlan = (uint16_t)vlan;
 		check_number(c, where_key(w, "mtu"), raw->mtu, 576, 9600, &mtu);
 		port->mtu = (uint16_t)mtu;
 		check_clamp_mss(c, where_key(w, "clamp-mss"), raw->clamp_mss, &port->clamp_mss);

@@ -28,8 +28,8 @@ json_t *stats_ports(const struct stats_source *s)
 			 p.mac[2], p.mac[3], p.mac[4], p.mac[5]);
 		json_array_append_new(
 			ports,
-			json_pack("{s:s, s:s, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
-				  p.name, "mac", mac, "link_up", p.link_up, "mtu", (int)p.mtu,
+			json_pack("{s:s, s:s, s:i, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
+				  p.name, "mac", mac, "vlan", (int)p.vlan, "link_up", p.link_up, "mtu", (int)p.mtu,
 				  "rx_packets", COUNT(p.rx_packets), "rx_bytes", COUNT(p.rx_bytes),
 				  "tx_packets", COUNT(p.tx_packets), "tx_bytes", COUNT(p.tx_bytes),
 				  "rx_missed", COUNT(p.rx_missed), "rx_errors", COUNT(p.rx_errors),

@@ -163,6 +163,43 @@ static int station(const struct lcore_port *port, const uint8_t *mac)
 	return mac[0] & 1 ? 0 : -1;
 }
 
+/* A frame with this tag belongs to the VLAN's port; VLAN 0 is a priority alone. False: to none. */
+static bool vlan_enter(struct lcore *lc, struct rte_mbuf *pkt, uint16_t tci)
+{
+	struct pkt_meta *meta = pkt_meta(pkt);
+	const uint8_t *port = lc->port[meta->port].vlan_port;
+	uint16_t vlan = tci & VLAN_MASK;
+
+	if (vlan == 0)
+		return true;
+	if (!port || port[vlan] == UINT8_MAX)
+		return false;
+	meta->port = port[vlan];
+	lc->vlan[meta->port].rx_packets++;
+	lc->vlan[meta->port].rx_bytes += rte_pktmbuf_pkt_len(pkt);
+	return true;
+}
+
+/* A tag that the device took off the frame, or left in it: then it is taken out here. One is enough. */
+static __rte_noinline enum verdict tagged_classify(struct lcore *lc, struct rte_mbuf *pkt)
+{
+	bool off = pkt->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED;
+	uint8_t *eth = rte_pktmbuf_mtod(pkt, uint8_t *);
+	const uint8_t *type = eth + ETH_TYPE + (off ? 0 : VLAN_LEN);
+
+	if (type + 2 > eth + rte_pktmbuf_data_len(pkt))
+		return gone(lc, pkt, DROP_eth_short);
+	if (load_be16(type) == ETHERTYPE_VLAN ||
+	    !vlan_enter(lc, pkt, off ? pkt->vlan_tci : load_be16(eth + ETH_TYPE + 2)))
+		return gone(lc, pkt, DROP_vlan_unknown);
+	pkt->ol_flags &= ~(RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED);
+	if (!off) {
+		memmove(eth + VLAN_LEN, eth, ETH_TYPE);
+		rte_pktmbuf_adj(pkt, VLAN_LEN);
+	}
+	return V_AGAIN;
+}
+
 static enum verdict frame_classify(struct lcore *lc, struct rte_mbuf *pkt)
 {
 	const uint8_t *eth = rte_pktmbuf_mtod(pkt, const uint8_t *);
@@ -172,8 +209,8 @@ static enum verdict frame_classify(struct lcore *lc, struct rte_mbuf *pkt)
 	*meta = (struct pkt_meta){ .port = meta->port };
 	if (rte_pktmbuf_data_len(pkt) < ETH_LEN)
 		return gone(lc, pkt, DROP_eth_short);
-	if (pkt->ol_flags & RTE_MBUF_F_RX_VLAN) /* a tag that the driver took off */
-		return gone(lc, pkt, DROP_eth_type);
+	if (unlikely(pkt->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED))
+		return tagged_classify(lc, pkt);
 	to_us = station(&lc->port[meta->port], eth + ETH_DST);
 	if (to_us < 0)
 		return gone(lc, pkt, DROP_eth_dst);
@@ -191,6 +228,8 @@ static enum verdict frame_classify(struct lcore *lc, struct rte_mbuf *pkt)
 	case ETHERTYPE_IP6:
 		rte_pktmbuf_adj(pkt, ETH_LEN);
 		return ip6_classify(lc, pkt, to_us);
+	case ETHERTYPE_VLAN:
+		return tagged_classify(lc, pkt);
 	default:
 		return gone(lc, pkt, DROP_eth_type);
 	}
@@ -234,6 +273,7 @@ uint16_t stage_classify(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, st
 	for (uint16_t i = 0; i < n && i < 4; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
 	for (uint16_t i = 0; i < n; i++) {
+		enum verdict verdict;
 		struct rte_mbuf *pkt;
 
 		if (i + 4 < n)
@@ -241,7 +281,10 @@ uint16_t stage_classify(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, st
 		pkt = make_private(lc, pkts[i]);
 		if (!pkt)
 			continue;
-		switch (frame_classify(lc, pkt)) {
+		do
+			verdict = frame_classify(lc, pkt);
+		while (verdict == V_AGAIN);
+		switch (verdict) {
 		case V_TRANSIT:
 			pkts[kept++] = pkt;
 			break;
@@ -251,6 +294,7 @@ uint16_t stage_classify(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, st
 		case V_HOST:
 			host[(*n_host)++] = pkt;
 			break;
+		case V_AGAIN:
 		case V_GONE:
 			break;
 		}
@@ -284,6 +328,7 @@ void stage_reassemble(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, stru
 		case V_TRANSIT: /* only what is for us comes here, and addresses do not change */
 			pkt_drop(lc, pkt, DROP_ip_not_ours);
 			break;
+		case V_AGAIN:
 		case V_GONE:
 			break;
 		}

@@ -4,7 +4,8 @@
 
 #include "lcore.h"
 
-enum verdict { V_TRANSIT, V_ESP, V_HOST, V_GONE };
+/* V_AGAIN: a frame that had a tag is now like others. */
+enum verdict { V_TRANSIT, V_ESP, V_HOST, V_GONE, V_AGAIN };
 
 static inline enum verdict gone(struct lcore *lc, struct rte_mbuf *pkt, enum drop_reason reason)
 {

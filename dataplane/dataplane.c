@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
+#include <rte_ether.h>
 #include <rte_launch.h>
 #include <rte_malloc.h>
 #include <rte_random.h>
@@ -107,13 +108,64 @@ static int worker_create(struct dp *dp, const struct dp_cfg *cfg, uint16_t id)
 	return slots_init(w, dp->sa_slots);
 }
 
+/* The port of a device's frames without a tag; n_ports: there is none. */
+static unsigned device_port(const struct dp_cfg *cfg, const char *device)
+{
+	unsigned i = 0;
+
+	while (i < cfg->n_ports && (cfg->ports[i].vlan || strcmp(cfg->ports[i].device, device) != 0))
+		i++;
+	return i;
+}
+
+static bool has_vlans(const struct dp_cfg *cfg, unsigned port)
+{
+	for (unsigned i = 0; i < cfg->n_ports; i++)
+		if (cfg->ports[i].vlan && strcmp(cfg->ports[i].device, cfg->ports[port].device) == 0)
+			return true;
+	return false;
+}
+
+/* A device all of whose ports are VLANs gets one for its frames without a tag, too, which nobody sees:
+ * without an address nothing is taken in there. False: there is no room. */
+static bool trunks_add(struct dp_cfg *cfg)
+{
+	unsigned named = cfg->n_ports;
+
+	for (unsigned i = 0; i < named; i++) {
+		struct dp_port_cfg *trunk, *p = &cfg->ports[i];
+		unsigned at = device_port(cfg, p->device);
+
+		if (at == cfg->n_ports && cfg->n_ports++ == DP_MAX_PORTS)
+			return false;
+		trunk = &cfg->ports[at];
+		if (at < named)
+			continue;
+		if (!trunk->device[0]) {
+			memcpy(trunk->device, p->device, sizeof(trunk->device));
+			snprintf(trunk->name, sizeof(trunk->name), "%.*s", (int)strcspn(p->device, ","),
+				 p->device);
+		}
+		trunk->mtu = RTE_MAX(trunk->mtu, p->mtu ? p->mtu : RTE_ETHER_MTU);
+	}
+	return true;
+}
+
 static int ports_open(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size)
 {
 	for (unsigned i = 0; i < cfg->n_ports; i++) {
-		int rc = port_open(&dp->port[i], &cfg->ports[i], dp->n_workers, dp->pools, why,
-				   why_size);
+		const struct dp_port_cfg *p = &cfg->ports[i];
+		int rc = p->vlan ? 0
+				 : port_open(&dp->port[i], p, has_vlans(cfg, i), dp->n_workers,
+					     dp->pools, why, why_size);
 		if (rc)
 			return rc;
+	}
+	for (unsigned i = 0; i < cfg->n_ports; i++) {
+		const struct dp_port_cfg *p = &cfg->ports[i];
+		if (p->vlan && port_open_vlan(&dp->port[i], p, (uint8_t)i,
+					      &dp->port[device_port(cfg, p->device)]))
+			return no_memory(why, why_size, "a VLAN");
 	}
 	return 0;
 }
@@ -147,7 +199,8 @@ static int launch(struct dp *dp, char *why, size_t why_size)
 		rc = port_start(&dp->port[i], why, why_size);
 		if (rc)
 			return rc;
-		steer_start(&dp->port[i], &dp->spi);
+		if (!dp->port[i].vlan)
+			steer_start(&dp->port[i], &dp->spi);
 	}
 	for (unsigned i = 0; i < dp->n_workers; i++) {
 		struct worker *w = &dp->worker[i];
@@ -217,19 +270,27 @@ static int start(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_
 	return rc;
 }
 
-int dp_start(const struct dp_cfg *cfg, const struct dp_callbacks *cb, struct dp **out, char *why,
+int dp_start(const struct dp_cfg *wanted, const struct dp_callbacks *cb, struct dp **out, char *why,
 	     size_t why_size)
 {
+	struct dp_cfg all = *wanted;
+	const struct dp_cfg *cfg = &all;
 	struct dp *dp;
 	int rc;
 
-	if (!config_sound(cfg, why, why_size))
+	if (!config_sound(wanted, why, why_size))
 		return -EINVAL;
+	memset(&all.ports[all.n_ports], 0, (DP_MAX_PORTS - all.n_ports) * sizeof(all.ports[0]));
+	if (!trunks_add(&all)) {
+		snprintf(why, why_size, "too many ports: VLANs whose device has no other port take one more");
+		return -EINVAL;
+	}
 	dp = calloc(1, sizeof(*dp));
 	if (!dp)
 		return no_memory(why, why_size, "the data plane");
 	dp->cb = *cb;
 	dp->n_ports = cfg->n_ports;
+	dp->n_named = wanted->n_ports;
 	for (unsigned i = 0; i < dp->n_ports; i++)
 		dp->port[i].dev = RTE_MAX_ETHPORTS; /* none yet, for dp_stop() */
 	dp->n_workers = cfg->n_workers;

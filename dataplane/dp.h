@@ -30,6 +30,9 @@ struct port {
 	char name[DP_NAME_LEN];
 	char dev_name[64];
 	bool started;
+	uint16_t vlan; /* 0, or a port that is a VLAN of another one, whose device it shares */
+	uint8_t *vlan_port; /* see struct lcore_port; ours to free */
+	bool vlan_strip, vlan_insert; /* the device takes tags off, puts them on */
 	uint16_t dev; /* DPDK port id */
 	uint16_t n_rxq, n_txq, mtu;
 	uint16_t clamp_mss; /* see MSS_AUTO */
@@ -96,7 +99,7 @@ LIST_HEAD(senders, pair);
 struct dp {
 	struct dp_callbacks cb;
 	struct port port[DP_MAX_PORTS];
-	unsigned n_ports;
+	unsigned n_ports, n_named; /* the last ones are those of trunks, see trunks_add() */
 	struct worker worker[DP_MAX_WORKERS];
 	unsigned n_workers;
 	uint32_t sa_slots;
@@ -168,9 +171,12 @@ void eal_hide_from_dumps(void);
 
 /* ---- port.c ---- */
 /* Probes and configures, but does not start; n_workers queues where the device has them, each filled
- * from the pool of its worker. */
-int port_open(struct port *port, const struct dp_port_cfg *cfg, unsigned n_workers,
+ * from the pool of its worker. vlans: the device may take tags off and put them on. */
+int port_open(struct port *port, const struct dp_port_cfg *cfg, bool vlans, unsigned n_workers,
 	      struct rte_mempool *const *pools, char *why, size_t why_size);
+/* A VLAN of parent, which is open. 0 or -ENOMEM. */
+int port_open_vlan(struct port *port, const struct dp_port_cfg *cfg, uint8_t index,
+		   struct port *parent);
 int port_start(struct port *port, char *why, size_t why_size);
 void port_close(struct port *port);
 /* The view of a worker. */

@@ -6,6 +6,7 @@
 #include <rte_ring_elem.h>
 
 #include "watch.h"
+#include "wire.h"
 
 /* Packets a second that control is asked to look at, by kind, and how many at once. */
 static const struct {
@@ -91,24 +92,65 @@ static void tx_flush(struct lcore *lc, uint16_t port)
 	buf->n = 0;
 }
 
-void lcore_tx(struct lcore *lc, struct rte_mbuf *frame)
+static inline void tx_add(struct lcore *lc, uint8_t port, struct rte_mbuf *frame)
+{
+	struct tx_buffer *buf = &lc->tx[port];
+
+	buf->pkt[buf->n++] = frame;
+	if (buf->n == BURST)
+		tx_flush(lc, port);
+}
+
+/* IEEE 802.1Q section 9.6: behind the addresses, priority 0. */
+static bool tag_write(struct rte_mbuf *frame, uint16_t vlan)
+{
+	uint8_t *eth = (uint8_t *)rte_pktmbuf_prepend(frame, VLAN_LEN);
+
+	if (!eth)
+		return false;
+	memmove(eth, eth + VLAN_LEN, ETH_TYPE);
+	store_be16(eth + ETH_TYPE, ETHERTYPE_VLAN);
+	store_be16(eth + ETH_TYPE + 2, vlan);
+	return true;
+}
+
+/* Where something stands between the frame and the transmit buffer. */
+static __rte_noinline void tx_by_way(struct lcore *lc, struct rte_mbuf *frame)
 {
 	struct pkt_meta *meta = pkt_meta(frame);
 	const struct lcore_port *p = &lc->port[meta->port];
-	struct tx_buffer *buf = &lc->tx[meta->port];
+	struct vlan_counters *count = &lc->vlan[meta->port];
 
-	if (unlikely(p->down)) {
+	if (p->way & WAY_DOWN) {
 		pkt_drop(lc, frame, DROP_port_down);
 		return;
 	}
-	if (unlikely(p->tx_queue == NO_QUEUE)) {
+	if (p->way & WAY_OTHER) {
 		meta->flags = PKT_FRAME;
 		lcore_handover(lc, p->tx_worker, frame);
 		return;
 	}
-	buf->pkt[buf->n++] = frame;
-	if (buf->n == BURST)
-		tx_flush(lc, meta->port);
+	if (p->way & WAY_TAG && !tag_write(frame, p->vlan)) {
+		pkt_drop(lc, frame, DROP_no_headroom);
+		return;
+	}
+	if (p->way & WAY_TAG_DEVICE) {
+		frame->vlan_tci = p->vlan;
+		frame->ol_flags |= RTE_MBUF_F_TX_VLAN;
+	}
+	count->tx_packets++;
+	count->tx_bytes += rte_pktmbuf_pkt_len(frame);
+	tx_add(lc, meta->port, frame);
+}
+
+void lcore_tx(struct lcore *lc, struct rte_mbuf *frame)
+{
+	uint8_t port = pkt_meta(frame)->port;
+
+	if (unlikely(lc->port[port].way))
+		tx_by_way(lc, frame);
+	else
+		tx_add(lc, port, frame);
 }
 
 void lcore_flush(struct lcore *lc)

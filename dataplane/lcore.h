@@ -31,12 +31,26 @@ struct lcore_counters {
 	uint64_t drop[DROP_COUNT];
 };
 
+/* Frames of a VLAN; lcore: rw, control: ro. Those of devices are counted by the devices. */
+struct vlan_counters {
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+};
+
 struct tx_buffer {
 	uint16_t n;
 	struct rte_mbuf *pkt[BURST];
 };
 
-/* A port as one worker sees it; constant while the worker runs, but for the link. */
+/* What stands between a frame and its port's transmit buffer; 0: nothing. */
+enum way_out {
+	WAY_DOWN = 1 << 0,  /* no link */
+	WAY_OTHER = 1 << 1, /* no queue of ours: frames are handed to tx_worker, which has one */
+	WAY_TAG = 1 << 2,   /* a VLAN: they get its tag here, */
+	WAY_TAG_DEVICE = 1 << 3, /* or from the device */
+};
+
+/* A port as one worker sees it; constant while the worker runs, but for the link. A VLAN is a port of its
+ * own, which shares its device's queues: only the device's port is polled. */
 struct lcore_port {
 	uint16_t dev;	    /* DPDK port id */
 	uint16_t rx_queue;  /* NO_QUEUE: other workers receive from this port */
@@ -46,11 +60,14 @@ struct lcore_port {
 	uint16_t clamp_mss; /* see MSS_AUTO */
 	uint8_t mac[6];
 	uint8_t source_check; /* enum dp_source_check */
-	bool down;	    /* control: rw (atomic): no link */
+	uint8_t way;	    /* enum way_out; control: rw (atomic): WAY_DOWN */
+	uint16_t vlan;	    /* of its frames; 0: they have no tag */
+	const uint8_t *vlan_port; /* by VLAN: the port that it is, UINT8_MAX = none; NULL: no VLANs */
 };
 
 /* The gateway's own addresses: open addressing, at most half full. 0.0.0.0 and :: are never one. */
-#define LOCAL_SET_SIZE 256
+#define LOCAL_SET_BITS 9
+#define LOCAL_SET_SIZE (1 << LOCAL_SET_BITS)
 struct local_set {
 	uint32_t addr[LOCAL_SET_SIZE]; /* host order, 0 = empty */
 	struct local6 {
@@ -61,7 +78,7 @@ struct local_set {
 
 static inline uint32_t local_set_slot(uint32_t addr)
 {
-	return addr * 0x9e3779b1u >> 24;
+	return addr * 0x9e3779b1u >> (32 - LOCAL_SET_BITS);
 }
 
 static inline bool local_set_has(const struct local_set *set, uint32_t addr)
@@ -165,6 +182,7 @@ struct lcore {
 	uint16_t path_mtu; /* control: rw (atomic): the least that was learnt of a path, 0 = none */
 
 	alignas(64) struct lcore_counters count;
+	struct vlan_counters vlan[DP_MAX_PORTS];
 	struct tx_buffer tx[DP_MAX_PORTS];
 	struct tx_buffer to_worker[DP_MAX_WORKERS]; /* hand-over, not yet on the ring */
 	int stop; /* control: rw (atomic), lcore: ro */

@@ -37,6 +37,13 @@ static bool is_down(const struct port *port)
 	return port->if_index && interface_is_down(port->if_index);
 }
 
+static void way_down_set(struct lcore_port *view, bool down)
+{
+	uint8_t way = (uint8_t)((view->way & ~WAY_DOWN) | (down ? WAY_DOWN : 0));
+
+	__atomic_store_n(&view->way, way, __ATOMIC_RELAXED);
+}
+
 void link_tick(struct dp *dp, uint64_t now_ms)
 {
 	if (now_ms < dp->link_ms + LINK_MS)
@@ -53,6 +60,6 @@ void link_tick(struct dp *dp, uint64_t now_ms)
 		else
 			log_info("port %s: the link is up again", port->name);
 		for (unsigned w = 0; w < dp->n_workers; w++)
-			__atomic_store_n(&dp->worker[w].lc->port[i].down, down, __ATOMIC_RELAXED);
+			way_down_set(&dp->worker[w].lc->port[i], down);
 	}
 }

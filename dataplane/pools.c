@@ -25,13 +25,23 @@ static uint16_t mbuf_room(const struct dp_cfg *cfg)
 	return (uint16_t)RTE_MIN(room + RTE_PKTMBUF_HEADROOM, (unsigned)UINT16_MAX);
 }
 
+/* Ports with a device of their own. */
+static unsigned devices(const struct dp_cfg *cfg)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < cfg->n_ports; i++)
+		n += !cfg->ports[i].vlan;
+	return n;
+}
+
 unsigned pool_size(const struct dp_cfg *cfg, unsigned workers_there)
 {
-	unsigned need = workers_there * (cfg->n_ports * (RX_RING + TX_RING) + WORKER_MBUFS);
+	unsigned need = workers_there * (devices(cfg) * (RX_RING + TX_RING) + WORKER_MBUFS);
 
 	if (!cfg->mbufs)
-		return RTE_MAX(need, PORT_MBUFS * cfg->n_ports);
-	return (unsigned)((uint64_t)cfg->mbufs * cfg->n_ports * workers_there / cfg->n_workers);
+		return RTE_MAX(need, PORT_MBUFS * devices(cfg));
+	return (unsigned)((uint64_t)cfg->mbufs * devices(cfg) * workers_there / cfg->n_workers);
 }
 
 static struct rte_mempool *pool_create(const struct dp_cfg *cfg, unsigned node, unsigned workers,
@@ -43,7 +53,7 @@ static struct rte_mempool *pool_create(const struct dp_cfg *cfg, unsigned node, 
 
 	if (!first)
 		snprintf(name, sizeof(name), "packets%u", node);
-	if (cfg->mbufs && n < workers * cfg->n_ports * RX_RING)
+	if (cfg->mbufs && n < workers * devices(cfg) * RX_RING)
 		log_warn("%u packet buffers do not fill the receive queues of %u worker%s", n,
 			 workers, workers == 1 ? "" : "s");
 	pool = rte_pktmbuf_pool_create(name, n, MBUF_CACHE, 0, mbuf_room(cfg), (int)node);

@@ -4,6 +4,7 @@
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "dp.h"
@@ -55,7 +56,8 @@ static void configure_rss(struct port *port, struct rte_eth_conf *conf,
 	conf->rx_adv_conf.rss_conf.rss_hf = port->rss;
 }
 
-static bool device_configure(struct port *port, unsigned n_workers, char *why, size_t why_size)
+static bool device_configure(struct port *port, unsigned n_workers, bool vlans, char *why,
+			     size_t why_size)
 {
 	struct rte_eth_dev_info info;
 	struct rte_eth_conf conf = { 0 };
@@ -64,6 +66,12 @@ static bool device_configure(struct port *port, unsigned n_workers, char *why, s
 	if (rc)
 		return fail(why, why_size, port, "no information from the device", rc);
 	port->if_index = info.if_index;
+	port->vlan_strip = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+	port->vlan_insert = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	if (vlans && port->vlan_strip)
+		conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+	if (vlans && port->vlan_insert)
+		conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
 	port->n_rxq = (uint16_t)RTE_MIN(n_workers, info.max_rx_queues);
 	port->n_txq = (uint16_t)RTE_MIN(n_workers, info.max_tx_queues);
 	conf.rxmode.mtu = port->mtu;
@@ -121,17 +129,22 @@ static void addresses_set(struct port *port, const struct dp_port_cfg *cfg)
 		port->addr[port->n_addrs++] = link_local(port->mac);
 }
 
-int port_open(struct port *port, const struct dp_port_cfg *cfg, unsigned n_workers,
-	      struct rte_mempool *const *pools, char *why, size_t why_size)
+static void options_set(struct port *port, const struct dp_port_cfg *cfg)
 {
-	struct rte_ether_addr mac;
-
 	snprintf(port->name, sizeof(port->name), "%s", cfg->name);
 	port->mtu = cfg->mtu ? cfg->mtu : RTE_ETHER_MTU;
 	port->clamp_mss = cfg->clamp_mss;
 	port->source_check = cfg->source_check;
+}
+
+int port_open(struct port *port, const struct dp_port_cfg *cfg, bool vlans, unsigned n_workers,
+	      struct rte_mempool *const *pools, char *why, size_t why_size)
+{
+	struct rte_ether_addr mac;
+
+	options_set(port, cfg);
 	if (!device_probe(port, cfg->device, n_workers, why, why_size) ||
-	    !device_configure(port, n_workers, why, why_size) ||
+	    !device_configure(port, n_workers, vlans, why, why_size) ||
 	    !queues_setup(port, pools, why, why_size))
 		return -ENODEV;
 	rte_eth_macaddr_get(port->dev, &mac);
@@ -140,9 +153,31 @@ int port_open(struct port *port, const struct dp_port_cfg *cfg, unsigned n_worke
 	return 0;
 }
 
+int port_open_vlan(struct port *port, const struct dp_port_cfg *cfg, uint8_t index,
+		   struct port *parent)
+{
+	options_set(port, cfg);
+	if (!parent->vlan_port) {
+		parent->vlan_port = malloc(VLAN_MAX + 2);
+		if (!parent->vlan_port)
+			return -ENOMEM;
+		memset(parent->vlan_port, UINT8_MAX, VLAN_MAX + 2);
+	}
+	parent->vlan_port[cfg->vlan] = index;
+	port->vlan = cfg->vlan;
+	port->vlan_insert = parent->vlan_insert;
+	port->dev = parent->dev;
+	port->if_index = parent->if_index;
+	port->n_rxq = parent->n_rxq;
+	port->n_txq = parent->n_txq;
+	memcpy(port->mac, parent->mac, 6);
+	addresses_set(port, cfg);
+	return 0;
+}
+
 int port_start(struct port *port, char *why, size_t why_size)
 {
-	int rc = rte_eth_dev_start(port->dev);
+	int rc = port->vlan ? 0 : rte_eth_dev_start(port->dev);
 
 	if (rc) {
 		fail(why, why_size, port, "the device does not start", rc);
@@ -154,9 +189,11 @@ int port_start(struct port *port, char *why, size_t why_size)
 
 void port_close(struct port *port)
 {
-	if (port->started)
+	free(port->vlan_port);
+	port->vlan_port = NULL;
+	if (port->started && !port->vlan)
 		rte_eth_dev_stop(port->dev);
-	if (port->dev < RTE_MAX_ETHPORTS && rte_eth_dev_is_valid_port(port->dev))
+	if (!port->vlan && port->dev < RTE_MAX_ETHPORTS && rte_eth_dev_is_valid_port(port->dev))
 		rte_eth_dev_close(port->dev);
 	port->started = false;
 	port->dev = RTE_MAX_ETHPORTS;
@@ -166,14 +203,20 @@ struct lcore_port port_view(const struct port *port, uint16_t worker)
 {
 	struct lcore_port view = {
 		.dev = port->dev,
-		.rx_queue = worker < port->n_rxq ? worker : NO_QUEUE,
+		.rx_queue = worker < port->n_rxq && !port->vlan ? worker : NO_QUEUE,
 		.tx_queue = worker < port->n_txq ? worker : NO_QUEUE,
 		.tx_worker = (uint16_t)(worker % port->n_txq),
 		.mtu = port->mtu,
 		.clamp_mss = port->clamp_mss,
 		.source_check = (uint8_t)port->source_check,
+		.vlan = port->vlan,
+		.vlan_port = port->vlan_port,
 	};
 
+	if (view.tx_queue == NO_QUEUE)
+		view.way |= WAY_OTHER;
+	if (port->vlan)
+		view.way |= port->vlan_insert ? WAY_TAG_DEVICE : WAY_TAG;
 	memcpy(view.mac, port->mac, 6);
 	return view;
 }

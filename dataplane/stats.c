@@ -11,7 +11,7 @@
 
 unsigned dp_port_count(const struct dp *dp)
 {
-	return dp->n_ports;
+	return dp->n_named;
 }
 
 void dp_port_stats(struct dp *dp, unsigned port, struct dp_port_stats *out)
@@ -20,11 +20,20 @@ void dp_port_stats(struct dp *dp, unsigned port, struct dp_port_stats *out)
 	struct rte_eth_link link = { 0 };
 	struct rte_eth_stats s = { 0 };
 
-	rte_eth_stats_get(p->dev, &s);
+	if (!p->vlan)
+		rte_eth_stats_get(p->dev, &s);
+	for (unsigned i = 0; p->vlan && i < dp->n_workers; i++) {
+		const struct vlan_counters *c = &dp->worker[i].lc->vlan[port];
+		s.ipackets += c->rx_packets;
+		s.ibytes += c->rx_bytes;
+		s.opackets += c->tx_packets;
+		s.obytes += c->tx_bytes;
+	}
 	rte_eth_link_get_nowait(p->dev, &link);
 	*out = (struct dp_port_stats){
 		.link_up = link.link_status == RTE_ETH_LINK_UP && !p->down,
 		.mtu = p->mtu,
+		.vlan = p->vlan,
 		.rx_packets = s.ipackets,
 		.rx_bytes = s.ibytes,
 		.tx_packets = s.opackets,

@@ -105,7 +105,7 @@ static const char *frame_text(struct rte_mbuf *pkt, char *buf)
 		return pkt_text(pkt, ETH_LEN, buf);
 	snprintf(buf, DESCRIPTION, "%s, %u bytes",
 		 type == ETHERTYPE_ARP ? "ARP"
-		 : type == 0x8100      ? "VLAN frame"
+		 : type == ETHERTYPE_VLAN ? "VLAN frame"
 				       : "frame of another type",
 		 rte_pktmbuf_pkt_len(pkt));
 	return buf;

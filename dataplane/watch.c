@@ -65,7 +65,7 @@ static uint32_t frame_ip(const uint8_t *eth, uint32_t len)
 	if (len < ETH_LEN + 4)
 		return 0;
 	type = load_be16(eth + ETH_TYPE);
-	if (type == 0x8100) {
+	if (type == ETHERTYPE_VLAN) {
 		type = load_be16(eth + ETH_TYPE + 4);
 		at += 4;
 	}
@@ -122,6 +122,39 @@ static void pass(struct lcore *lc, struct rte_mbuf *copy, const struct watch_not
 	w->missed++;
 }
 
+/* The port that a received frame belongs to: that of its VLAN, if it is one. */
+static uint8_t frame_port(const struct lcore *lc, uint8_t port, struct rte_mbuf *pkt)
+{
+	const uint8_t *eth = rte_pktmbuf_mtod(pkt, const uint8_t *), *by_vlan = lc->port[port].vlan_port;
+	uint16_t vlan = 0;
+
+	if (!by_vlan)
+		return port;
+	if (pkt->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED)
+		vlan = pkt->vlan_tci & VLAN_MASK;
+	else if (rte_pktmbuf_data_len(pkt) >= ETH_LEN + VLAN_LEN &&
+		 load_be16(eth + ETH_TYPE) == ETHERTYPE_VLAN)
+		vlan = load_be16(eth + ETH_TYPE + 2) & VLAN_MASK;
+	return vlan && by_vlan[vlan] != UINT8_MAX ? by_vlan[vlan] : port;
+}
+
+/* The tag that a device took off or will put on. */
+static struct rte_mbuf *tag_show(const struct rte_mbuf *pkt, struct rte_mbuf *copy)
+{
+	uint8_t *eth;
+
+	if (!copy || !(pkt->ol_flags & (RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_TX_VLAN)) ||
+	    rte_pktmbuf_data_len(copy) < ETH_LEN)
+		return copy;
+	eth = (uint8_t *)rte_pktmbuf_prepend(copy, VLAN_LEN);
+	if (!eth)
+		return copy;
+	memmove(eth, eth + VLAN_LEN, ETH_TYPE);
+	store_be16(eth + ETH_TYPE, ETHERTYPE_VLAN);
+	store_be16(eth + ETH_TYPE + 2, pkt->vlan_tci);
+	return copy;
+}
+
 static void copy_pass(struct lcore *lc, struct rte_mbuf *pkt, uint8_t kind, uint8_t port)
 {
 	struct watch *w = lc->watch;
@@ -133,7 +166,11 @@ static void copy_pass(struct lcore *lc, struct rte_mbuf *pkt, uint8_t kind, uint
 				   .port = port,
 				   .kind = kind };
 
-	pass(lc, rte_pktmbuf_copy(pkt, w->pool, 0, w->snap), &note);
+	if (port != UINT8_MAX && pkt->ol_flags & (RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_TX_VLAN))
+		note.wire_len += VLAN_LEN;
+	pass(lc, port == UINT8_MAX ? rte_pktmbuf_copy(pkt, w->pool, 0, w->snap)
+				   : tag_show(pkt, rte_pktmbuf_copy(pkt, w->pool, 0, w->snap)),
+	     &note);
 }
 
 static void story_pass(struct lcore *lc, const struct watch_story *s)
@@ -156,17 +193,21 @@ static void story_pass(struct lcore *lc, const struct watch_story *s)
 	pass(lc, to ? copy : NULL, &note);
 }
 
-static void frames_copy(struct lcore *lc, uint8_t port, struct rte_mbuf **pkts, uint16_t n,
+static void frames_copy(struct lcore *lc, uint8_t device, struct rte_mbuf **pkts, uint16_t n,
 			uint8_t kind)
 {
 	const struct watch *w = lc->watch;
+	uint8_t port = device;
 
-	if (w->what == DP_WATCH_FRAMES && w->port != UINT_MAX && w->port != port)
-		return;
-	for (uint16_t i = 0; i < n && w->left; i++)
+	for (uint16_t i = 0; i < n && w->left; i++) {
+		if (kind == DP_WATCHED_RECEIVED)
+			port = frame_port(lc, device, pkts[i]);
+		if (w->what == DP_WATCH_FRAMES && w->port != UINT_MAX && w->port != port)
+			continue;
 		if ((w->what == DP_WATCH_FRAMES || frame_sealed(pkts[i])) &&
 		    frame_wanted(lc, pkts[i]))
 			copy_pass(lc, pkts[i], kind, port);
+	}
 }
 
 /* ------------------------------------------------------------------------- the hooks -------- */

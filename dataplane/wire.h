@@ -12,6 +12,12 @@ enum { ETH_DST = 0, ETH_SRC = 6, ETH_TYPE = 12, ETH_LEN = 14 };
 #define ETHERTYPE_IP4 0x0800
 #define ETHERTYPE_ARP 0x0806
 #define ETHERTYPE_IP6 0x86dd
+#define ETHERTYPE_VLAN 0x8100
+
+/* IEEE 802.1Q: a tag lies before the type; its lower twelve bits are the VLAN. */
+#define VLAN_LEN  4
+#define VLAN_MASK 0x0fff
+#define VLAN_MAX  4094
 
 /* Offsets in an IPv4 header, RFC 791 section 3.1. */
 enum {

@@ -13,7 +13,7 @@
 #include "addr.h"
 #include "sa_params.h"
 
-#define DP_MAX_PORTS	 8
+#define DP_MAX_PORTS	 32 /* VLANs included */
 #define DP_MAX_PORT_ADDR 8
 #define DP_MAX_ROUTES	 1024
 #define DP_MAX_WORKERS	 64
@@ -34,6 +34,8 @@ enum dp_source_check {
 
 struct dp_port_cfg {
 	char name[DP_NAME_LEN];	 /* for people and routes: "wan" */
+	uint16_t vlan;		 /* the frames of device with this tag (IEEE 802.1Q, 1 to 4094), 0: those
+				  * without; ports with the same device text share it */
 	char device[256];	 /* "0000:3b:00.0", or a vdev: "net_af_packet0,iface=veth0" */
 	struct ip_prefix addrs[DP_MAX_PORT_ADDR]; /* the host part is kept in addrs[].addr */
 	unsigned n_addrs;
@@ -188,6 +190,7 @@ struct dp_port_stats {
 	uint8_t mac[6];
 	bool link_up;
 	uint16_t mtu;
+	uint16_t vlan; /* its tag, 0: none. A device's own port counts all its frames, tagged ones too */
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_missed, rx_errors, tx_errors;
 };
 

@@ -269,6 +269,7 @@ Test(config, reload_notices_what_needs_a_restart)
 	} cases[] = {
 		{ "memory: 256M", "memory: 300M", "system" },
 		{ "iface=w", "iface=v", "ports" },
+		{ "iface=w", "iface=w\n    vlan: 4", "ports" },
 		{ "[10.9.0.1/24]", "[10.9.0.1/24]\n    source-check: loose", "ports" },
 		{ "[10.9.0.1/24]", "[10.9.0.1/24]\n    source-check: strict", NULL },
 		{ "[10.9.0.1/24]", "[10.9.0.1/24]\n    clamp-mss: auto", "ports" },

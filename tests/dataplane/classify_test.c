@@ -177,9 +177,13 @@ Test(classify, frames_that_are_not_for_us)
 	expect_drop(ip_malformed, classify(pkt)); /* an IPv4 header */
 	pkt = env_frame(lc, &transit);
 	store_be16(rte_pktmbuf_mtod_offset(pkt, uint8_t *, ETH_TYPE), 0x8100);
-	expect_drop(eth_type, classify(pkt));
+	expect_drop(vlan_unknown, classify(pkt));
 	pkt = env_frame(lc, &transit);
-	pkt->ol_flags |= RTE_MBUF_F_RX_VLAN;
+	pkt->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+	pkt->vlan_tci = 1;
+	expect_drop(vlan_unknown, classify(pkt));
+	pkt = env_frame(lc, &transit);
+	store_be16(rte_pktmbuf_mtod_offset(pkt, uint8_t *, ETH_TYPE), 0x88a8);
 	expect_drop(eth_type, classify(pkt));
 	pkt = env_frame(lc, &transit);
 	rte_pktmbuf_trim(pkt, (uint16_t)(rte_pktmbuf_pkt_len(pkt) - 13));

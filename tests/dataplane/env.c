@@ -156,8 +156,9 @@ static void buffer_empty(struct tx_buffer *b)
 
 unsigned env_leaked(struct lcore *lc)
 {
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < lc->n_ports; i++)
 		buffer_empty(&lc->tx[i]);
+	for (unsigned i = 0; i < 2; i++) {
 		buffer_empty(&lc->to_worker[i]);
 		ring_empty(lc->handover[i]);
 	}

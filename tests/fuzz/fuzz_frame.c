@@ -2,13 +2,14 @@
  *
  * Input: one byte (bit 0: port of arrival, bit 1: the frame comes in two segments, bit 2: as if it
  * came out of an SA, bit 3: time passes, bit 4: leave the checksum as it is (IPv4, ICMPv6, UDP over IPv6), which
- * otherwise is repaired, so that mutations get further), then the frame. Its bytes lie in heap blocks of exactly
+ * otherwise is repaired, so that mutations get further, bit 5: VLAN 5 came as the device's word), then the frame. Its bytes lie in heap blocks of exactly
  * their size, so that AddressSanitizer sees a read past a segment.
  *
  * Packets wait for neighbours from one input to the next: libFuzzer needs -detect_leaks=0. */
 #include <stdlib.h>
 
 #include "env.h"
+#include "mss.h"
 #include "reassembly.h"
 
 #define FRAME_MAX 9000
@@ -18,6 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static struct lcore *lc;
 static struct dp *dp;
+static uint8_t vlan_port[VLAN_MAX + 2]; /* VLAN 5 of lan is wan: one more way in */
 
 static void on_ike(void *ctx, const struct dp_udp_path *path, const uint8_t *data, size_t len)
 {
@@ -62,6 +64,11 @@ static void setup(void)
 	env_policies(lc, p, 20);
 	lc->policy_sa[2] = (struct policy_sa){ .slot = 1, .spi = 0x01000001, .owner = 0 };
 	lc->sa_out[1].spi = 0x01000001;
+	memset(vlan_port, UINT8_MAX, sizeof(vlan_port));
+	vlan_port[5] = 0;
+	lc->port[1].vlan_port = vlan_port;
+	lc->port[0].clamp_mss = 1000;
+	lc->clamp_mss = true;
 	atexit(finish);
 	lc->policy_sa[8] = (struct policy_sa){ .slot = 1, .spi = 0x01000041, .owner = 1 };
 }
@@ -141,7 +148,9 @@ static void transit(struct rte_mbuf *pkt)
 	struct rte_mbuf *out[1];
 	uint16_t n_out, n;
 
+	mss_clamp_arrived(lc, &pkt, 1);
 	n = stage_spd(lc, &pkt, 1, out, &n_out);
+	mss_clamp_leaving(lc, &pkt, n);
 	stage_forward(lc, &pkt, n);
 	rte_pktmbuf_free_bulk(out, n_out);
 }
@@ -193,6 +202,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		lc->now_tsc += lc->tsc_hz;
 	pkt = frame(data + 1, len - 1, data[0] & 2);
 	pkt_meta(pkt)->port = data[0] & 1;
+	if (data[0] & 32) {
+		pkt->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+		pkt->vlan_tci = 5;
+	}
 	if (!(data[0] & 16))
 		checksum_repair(pkt);
 	n = stage_classify(lc, &pkt, 1, esp, &n_esp, host, &n_host);

@@ -172,15 +172,9 @@ swan_down() {
 
 # uml_up N NS IF: boots a guest whose only interface is IF, and starts charon in it
 uml_up() {
-	local n=$1 ns=$2 ifname=$3 dir=$STATE/$1 version site
+	local n=$1 ns=$2 ifname=$3 dir=$STATE/$1 site
 	site=$(cat "$dir/site")
-	version=$(ls /usr/lib/uml/modules | head -n 1)
-	mkdir -p "$STATE/modules/lib/modules" "$STATE/uml"
-	ln -sfn "/usr/lib/uml/modules/$version" "$STATE/modules/lib/modules/$version"
 	ip -n "$P-$ns" link set "$ifname" promisc on
-	rm -f "$dir"/{ready,commands,out.*,done.*}
-	mkfifo "$dir/commands"
-	echo 0 >"$dir/seq"
 	cat >"$dir/boot.sh" <<C
 ip link set vec0 up
 ip addr add ${SWAN_LOCAL:-10.9.0.$site}/24 dev vec0
@@ -189,10 +183,23 @@ for k in \$(seq 0 20); do ip addr add 10.$site.\$k.1/32 dev lo; done
 ip route add default via ${SWAN_GATEWAY:-10.9.0.$((3 - site))} dev vec0 mtu 1400
 STRONGSWAN_CONF=$dir/strongswan.conf $STATE/charon >$dir/stdout 2>&1 </dev/null &
 C
+	uml_boot "$n" "$ns" "transport=raw,ifname=$ifname" "$site"
+}
+
+# uml_boot N NS VECTOR HOST: boots a guest that runs $STATE/N/boot.sh; its only interface vec0 is VECTOR of the
+# namespace, with MAC address 02:00:00:00:00:0HOST. Tags of VLANs need transport=tap: a raw socket does not see them.
+uml_boot() {
+	local n=$1 ns=$2 dir=$STATE/$1 version
+	version=$(ls /usr/lib/uml/modules | head -n 1)
+	mkdir -p "$STATE/modules/lib/modules" "$STATE/uml"
+	ln -sfn "/usr/lib/uml/modules/$version" "$STATE/modules/lib/modules/$version"
+	rm -f "$dir"/{ready,commands,out.*,done.*}
+	mkfifo "$dir/commands"
+	echo 0 >"$dir/seq"
 	setsid ip netns exec "$P-$ns" $UML_KERNEL mem=160M root=/dev/root rootfstype=hostfs rootflags=/ ro \
 		init="$HERE/uml-init" con=null con0=fd:0,fd:1 noreboot quiet umid="$n" uml_dir="$STATE/uml" \
 		labname="$n" labdir="$STATE" \
-		vec0:transport=raw,ifname="$ifname",mac="02:00:00:00:00:0$site",depth=128,gro=0 \
+		vec0:"$3",mac="02:00:00:00:00:0$4",depth=128,gro=0 \
 		<>"$dir/commands" >"$dir/console.log" 2>&1 &
 	echo $! >"$dir/pid"
 	echo "-$!" >>"$STATE/pids"
