@@ -9,11 +9,11 @@ static const char *event_words(enum ike_event_type type)
 {
 	switch (type) {
 	case IKE_EV_PHASE1_UP:
-		return "Main Mode SA ";
+		return "phase 1 ";
 	case IKE_EV_PHASE1_DOWN:
-		return "Main Mode SA down: ";
+		return "phase 1 down: ";
 	case IKE_EV_PHASE1_FAILED:
-		return "Main Mode failed: ";
+		return "phase 1 failed: ";
 	case IKE_EV_CHILD_UP:
 		return "up: ";
 	case IKE_EV_CHILD_REKEYED:

@@ -183,3 +183,36 @@ void am_handle_2(struct exchange *x, const struct inmsg *m)
 	if (am_take(x, m, &x->nr) != 0 || job_start(x, sa->t.group, am_keyed) != 0)
 		mm_public_failed(x, -ENOMEM);
 }
+
+/* ------------------------------------------------------------------------- afterwards ------- */
+
+/* The peer deletes one of two that crossed: that is no refusal. */
+static bool am_only_sa(const struct isakmp_sa *sa)
+{
+	const struct isakmp_sa *o;
+
+	TAILQ_FOREACH(o, &sa->peer->sas, link)
+		if (o != sa && !o->dead && o->established_us)
+			return false;
+	return true;
+}
+
+bool aggressive_refused(struct isakmp_sa *sa, uint16_t notify)
+{
+	struct ike *ike = sa->ike;
+	struct peer *peer = sa->peer;
+	struct ike_diagnosis d;
+
+	if (sa->phase1 != EXCH_AGGRESSIVE || !sa->initiator || sa->quick_modes > 0 ||
+	    sa->state != IKE_SA_ESTABLISHED || !am_only_sa(sa) ||
+	    (!notify && sa->established_us + REFUSED_US < ike_now(ike)))
+		return false;
+	sa->hint = (struct ike_hint){ .proved = true, .deleted = !notify, .notify = notify };
+	diag_phase1_stop(&d, sa, 3, 0);
+	peer_error(peer, sa, "%s", d.text);
+	ike->totals.phase1.failed++;
+	ike_event_diagnosis(ike, IKE_EV_PHASE1_FAILED, peer, NULL, sa, &d);
+	sa_kill(sa);
+	peer_phase1_failed(peer);
+	return true;
+}

@@ -208,6 +208,36 @@ static void am_tell(struct isakmp_sa *sa, bool contact)
 	lifetime_notify_sa(sa);
 }
 
+/* Nothing answers message 3: the initiator goes on at once, and what it sends next may overtake it, or
+ * come while we check its signature, or come alone because message 3 got lost. It is kept; and when we
+ * still wait, message 2 once more makes the initiator repeat message 3. */
+void aggressive_early(struct isakmp_sa *sa, const struct inmsg *m)
+{
+	struct exchange *x = exchange_phase1(sa);
+
+	if (!x || x->done || x->initiator || !sa->keys || m->raw.len > EARLY_MAX)
+		return;
+	if (!x->am.early.len && buf_set(sa->ike, &x->am.early, m->raw.p, m->raw.len) == 0)
+		x->am.early_path = *m->path;
+	if (!x->busy && x->tx.len && x->replies < REPLIES_MAX) {
+		x->replies++;
+		sa->ike->totals.retransmits++;
+		exchange_repeat(x);
+	}
+}
+
+void am_replay(struct exchange *x)
+{
+	struct ike *ike = x->ike;
+	struct ike_path path = x->am.early_path;
+	struct buf msg = x->am.early;
+
+	x->am.early = (struct buf){ 0 };
+	exchange_done(x); /* the timer goes on with what it was for */
+	ike_input(ike, &path, msg.p, msg.len);
+	buf_free(ike, &msg);
+}
+
 static void am_accept(struct exchange *x, bool contact)
 {
 	struct isakmp_sa *sa = x->sa;
@@ -217,6 +247,8 @@ static void am_accept(struct exchange *x, bool contact)
 	ike_id_parse(buf_view(&x->am.id), &id);
 	mm_accepted(x, &id, contact);
 	phase1_done(x);
+	if (x->am.early.len) /* not in the middle of this call */
+		timer_set(&x->ike->timers, &x->timer, ike_now(x->ike));
 	am_tell(sa, first);
 }
 

@@ -146,15 +146,15 @@ static void set_secret_mend(struct ike_diagnosis *d)
 		 "secret: %s  # its file must hold, to the byte, what the peer has", d->secret);
 }
 
-/* The peer did not like who we say we are, or how we prove it: Main Mode message 5, or Aggressive
- * Mode's first, where only the identity can be wrong. */
+/* The peer did not like who we say we are, or how we prove it: Main Mode message 5, or Aggressive Mode's
+ * second. In its first only the identity can be wrong. */
 static void diag_not_believed(struct ike_diagnosis *d, const struct isakmp_sa *sa)
 {
 	struct ike_id id = peer_local_id(sa->peer, &sa->path);
 	char text[160], both[200];
 
 	d->probable = !d->hint.proved;
-	if (sa->phase1 == EXCH_IDENTITY_PROTECTION && !signs(sa) && !d->hint.proved &&
+	if (d->message > 1 && !signs(sa) && !d->hint.proved &&
 	    d->hint.notify != N_INVALID_ID_INFORMATION) {
 		d->code = IKE_DIAG_PSK;
 		set_secret_mend(d);
@@ -256,11 +256,19 @@ static void set_refused_mend(struct ike_diagnosis *d, const struct isakmp_sa *sa
 	mend_refused(d, sa, NULL);
 }
 
+/* Aggressive Mode: what the peer says is about the identity in our message, or its proof. */
+static bool rejects_us(const struct isakmp_sa *sa, unsigned message)
+{
+	if (sa->phase1 != EXCH_AGGRESSIVE || (!sa->hint.unreadable && !sa->hint.notify))
+		return sa->hint.deleted;
+	return message > 1 || sa->hint.notify == N_INVALID_ID_INFORMATION ||
+	       sa->hint.notify == N_AUTHENTICATION_FAILED;
+}
+
 void diag_phase1_stop(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsigned message,
 			 unsigned sent)
 {
 	bool said = sa->hint.unreadable || sa->hint.notify;
-	bool first_has_id = sa->phase1 == EXCH_AGGRESSIVE;
 
 	diag_begin_sa(d, IKE_DIAG_PHASE1_REFUSED, sa, NULL);
 	d->hint = sa->hint;
@@ -268,9 +276,7 @@ void diag_phase1_stop(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsig
 	d->sent = sent;
 	if (message == 5 && sent && natt_silent(sa))
 		set_natt_mend(d, sa);
-	else if (message == 5 ||
-		 (first_has_id && (sa->hint.notify == N_INVALID_ID_INFORMATION ||
-				   sa->hint.notify == N_AUTHENTICATION_FAILED)))
+	else if (message == 5 || rejects_us(sa, message))
 		diag_not_believed(d, sa);
 	else if (sa->hint.version)
 		set_exchange(d, sa->hint.version, sa->hint.exchange);
@@ -290,6 +296,10 @@ static bool awaited_natt(const struct isakmp_sa *sa, unsigned message)
 
 void diag_abandoned(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsigned message)
 {
+	if (rejects_us(sa, message - 1)) {
+		diag_phase1_stop(d, sa, message - 1, 0);
+		return;
+	}
 	diag_begin_sa(d, IKE_DIAG_SILENT, sa, NULL);
 	d->message = message;
 	/* with a NAT, or as if there were one, the peer goes on from port 4500 */

@@ -51,6 +51,7 @@ struct ike_difference {
 struct ike_hint {
 	bool unreadable; /* an encrypted notify that we cannot decrypt */
 	bool proved;     /* under the keys of this exchange; otherwise anybody may have said it */
+	bool deleted;    /* proved, too: it deleted the SA */
 	uint16_t notify; /* 0: nothing was said */
 	uint8_t version,
 		exchange; /* it answered in another version of IKE, or not with Main Mode */

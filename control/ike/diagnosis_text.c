@@ -100,6 +100,8 @@ static void say_hint(struct sentence *s, const struct ike_hint *h)
 {
 	if (h->unreadable)
 		say(s, "it sent an encrypted notify that we cannot read");
+	else if (h->deleted)
+		say(s, "it deletes the SA");
 	else if (h->proved)
 		say(s, "it says %s", notify_name(h->notify));
 	else
@@ -108,7 +110,7 @@ static void say_hint(struct sentence *s, const struct ike_hint *h)
 
 static bool has_hint(const struct ike_hint *h)
 {
-	return h->unreadable || h->notify;
+	return h->unreadable || h->notify || h->deleted;
 }
 
 static void say_hint_last(struct sentence *s, const struct ike_hint *h)

@@ -208,9 +208,15 @@ static void input_transaction(struct isakmp_sa *sa, struct inmsg *m)
 
 static void input_known(struct isakmp_sa *sa, struct inmsg *m)
 {
+	bool encrypted = m->hdr.flags & ISAKMP_FLAG_ENC;
 	struct exchange *x;
 
 	sa->heard_natt |= m->path->local_port == 4500;
+	if (encrypted && sa->half_open && sa->phase1 == EXCH_AGGRESSIVE &&
+	    (m->hdr.exchange == EXCH_QUICK || m->hdr.exchange == EXCH_TRANSACTION)) {
+		aggressive_early(sa, m);
+		return;
+	}
 	switch (m->hdr.exchange) {
 	case EXCH_IDENTITY_PROTECTION:
 	case EXCH_AGGRESSIVE:
@@ -227,7 +233,7 @@ static void input_known(struct isakmp_sa *sa, struct inmsg *m)
 		input_transaction(sa, m);
 		return;
 	case EXCH_INFORMATIONAL:
-		if (sa->established_us && (m->hdr.flags & ISAKMP_FLAG_ENC) && m->hdr.msgid != 0)
+		if (sa->established_us && encrypted && m->hdr.msgid != 0)
 			informational_receive(sa, m);
 		else
 			informational_clear(sa, m);

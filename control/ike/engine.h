@@ -42,6 +42,8 @@
 #define BAD_SPI_US         (5 * SECOND) /* one reaction to unknown SPIs a peer in that time */
 #define FOREIGN_US         (5 * SECOND) /* and one to messages of another IKE */
 #define MSGIDS_MAX         65536        /* used under one ISAKMP SA; then it is replaced */
+#define REFUSED_US         (5 * SECOND) /* a DELETE so soon refuses our Aggressive Mode */
+#define EARLY_MAX          2048 /* bytes of a message that may wait for Aggressive Mode to end */
 #define QUICK_OPEN_MAX     64           /* Quick Modes of ours under way under one ISAKMP SA */
 #define QUICK_STALLED_US   (2 * SECOND) /* one without an answer for so long lets others begin */
 #define YIELD_US           (5 * SECOND) /* so long a Main Mode SA for one Quick Mode is its maker's */
@@ -239,7 +241,8 @@ struct am { /* Aggressive Mode's own */
 	struct buf id;                /* the peer's ID body, as it came in message 1 or 2 */
 	struct buf hash;              /* initiator: HASH_R */
 	unsigned proposal, transform; /* responder: what it chose of x->sai */
-	struct buf early; /* responder: a message under the new SA that overtook message 3 */
+	struct buf early; /* responder: a message under the new SA that came before message 3 was done */
+	struct ike_path early_path;
 };
 
 /* A signature to be made, or a peer to be checked: what a job takes with it and brings back. */
@@ -607,6 +610,11 @@ int main_mode_start(struct peer *peer);
 int aggressive_start(struct peer *peer);
 /* A first message of Main Mode or Aggressive Mode. peer: the first that its path may mean. */
 void phase1_respond(struct peer *peer, struct inmsg *m);
+/* As the initiator we are done before the responder has looked at our proof: when it deletes the SA then,
+ * or says an error (notify, 0: DELETE), Aggressive Mode failed. False when it was not that. */
+bool aggressive_refused(struct isakmp_sa *sa, uint16_t notify);
+/* Something under an SA whose Aggressive Mode still waits for its last message, or works on it. */
+void aggressive_early(struct isakmp_sa *sa, const struct inmsg *m);
 /* What fails is told by child_failed(). */
 void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx, uint32_t replaces);
 void quick_mode_installed(struct exchange *x);

@@ -62,7 +62,6 @@ static void exchange_forget(struct exchange *x)
 	buf_free(ike, &x->sai);
 	buf_free(ike, &x->am.id);
 	buf_free(ike, &x->am.hash);
-	buf_free(ike, &x->am.early);
 	buf_free(ike, &x->qm.sa_body);
 	buf_free(ike, &x->qm.id_i);
 	buf_free(ike, &x->qm.id_r);
@@ -92,6 +91,7 @@ void exchange_free(struct exchange *x)
 {
 	TAILQ_REMOVE(&x->sa->exchanges, x, link);
 	exchange_forget(x);
+	buf_free(x->ike, &x->am.early);
 	buf_free(x->ike, &x->tx);
 	ike_secret_dealloc(x->ike, x, sizeof(*x));
 }
@@ -193,6 +193,10 @@ static void exchange_timer(void *arg)
 
 	if (x->dead)
 		return;
+	if (x->done && x->am.early.len) {
+		am_replay(x);
+		return;
+	}
 	if (x->done) {
 		exchange_kill(x);
 		return;

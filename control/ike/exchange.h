@@ -118,6 +118,7 @@ void am_handle_1(struct exchange *x, const struct inmsg *m);
 void am_handle_2(struct exchange *x, const struct inmsg *m);
 void am_handle_3(struct exchange *x, const struct inmsg *m);
 void am_handle_signed(struct exchange *x, const struct inmsg *m);
+void am_replay(struct exchange *x); /* what came too early, from the timer */
 /* quick_mode.c */
 int qm_verify_hash(struct exchange *x, const struct inmsg *m);
 void qm_handle_1(struct exchange *x, const struct inmsg *m);

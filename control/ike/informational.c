@@ -187,8 +187,11 @@ static void info_notified(struct isakmp_sa *sa, const struct notify *n)
 	default:
 		ike_note(sa->ike, sa->peer, sa, "%s says %s", sa->peer->cfg.name,
 			 notify_name(n->type));
-		if (n->type < N_CONNECTED)
-			quick_mode_refused(sa, n);
+		if (n->type >= N_CONNECTED)
+			return;
+		if (n->type == N_AUTHENTICATION_FAILED && aggressive_refused(sa, n->type))
+			return;
+		quick_mode_refused(sa, n);
 	}
 }
 
@@ -241,14 +244,24 @@ static unsigned awaits_answer(struct isakmp_sa *sa)
 	return s ? s->number - 1u : 0;
 }
 
+/* Its last message may say why ours does not please: an initiator's always; as a responder only that of
+ * Aggressive Mode has proved something. */
+static bool awaits_proof(const struct isakmp_sa *sa)
+{
+	return sa->state == IKE_SA_CONNECTING &&
+	       (sa->initiator || sa->phase1 == EXCH_AGGRESSIVE);
+}
+
 void informational_hint(struct isakmp_sa *sa, struct ike_hint h)
 {
 	unsigned message = awaits_answer(sa);
 	struct ike_diagnosis d;
 
-	if (sa->state != IKE_SA_CONNECTING || !sa->initiator || message == 0 ||
+	if (!awaits_proof(sa) || message == 0 ||
 	    memcmp(&sa->hint, &h, sizeof(h)) == 0 || sa->hint.proved)
 		return; /* said before, or less than what is known */
+	if (!sa->initiator && !complaint_allowed(sa->ike))
+		return;
 	sa->hint = h;
 	diag_phase1_stop(&d, sa, message, 0);
 	peer_diagnosis(sa->peer, NULL, sa, &d);
@@ -302,7 +315,7 @@ void informational_clear(struct isakmp_sa *sa, struct inmsg *m)
 	struct ike_hint h = { 0 };
 	const char *why;
 
-	if (sa->state != IKE_SA_CONNECTING || !sa->initiator)
+	if (!awaits_proof(sa))
 		return;
 	if (m->hdr.flags & ISAKMP_FLAG_ENC) {
 		h.unreadable = !hint_open(sa, m, &h);

@@ -290,9 +290,10 @@ void sa_established(struct isakmp_sa *sa, const uint8_t *last_block)
 		timer_set(&ike->timers, &sa->keepalive, now + KEEPALIVE_US);
 	if (sa->peer->cfg.idle_s)
 		timer_set(&ike->timers, &sa->idle, now + sa->peer->cfg.idle_s * SECOND);
-	ike_event(ike, IKE_EV_PHASE1_UP, sa->peer, NULL, sa, "established as %s with %s",
+	ike_event(ike, IKE_EV_PHASE1_UP, sa->peer, NULL, sa, "established as %s with %s%s",
 		  sa->initiator ? "initiator" : "responder",
-		  ike_transform_str(&sa->t, t, sizeof(t)));
+		  ike_transform_str(&sa->t, t, sizeof(t)),
+		  sa->phase1 == EXCH_AGGRESSIVE ? " in Aggressive Mode" : "");
 	if (diag_lifetime(&d, sa, NULL, sa->offered_s, sa->offered_kb))
 		peer_diagnosis(sa->peer, NULL, sa, &d);
 	if (!access_begin(sa))
@@ -389,6 +390,8 @@ void sa_close(struct isakmp_sa *sa, const char *why)
 void sa_deleted(struct isakmp_sa *sa)
 {
 	if (sa->dead || sa->state == IKE_SA_CLOSING || sa->state == IKE_SA_CONNECTING)
+		return;
+	if (aggressive_refused(sa, 0))
 		return;
 	sa_closing(sa, "deleted by the peer");
 	peer_kick(sa->peer);

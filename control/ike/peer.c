@@ -366,8 +366,10 @@ void peer_phase1_up(struct peer *p, struct isakmp_sa *sa)
 
 	p->contacted = true;
 	p->want_phase1 = false;
-	p->failures = 0;
-	p->retry_at = 0;
+	if (sa->phase1 != EXCH_AGGRESSIVE || !sa->initiator) { /* otherwise the peer may refuse it yet */
+		p->failures = 0;
+		p->retry_at = 0;
+	}
 	TAILQ_FOREACH(o, &p->sas, link) {
 		if (o == sa || o->dead || o->state != IKE_SA_ESTABLISHED || !same_client(o, sa))
 			continue;

@@ -272,6 +272,7 @@ static void qm_finish(struct exchange *x)
 	pair->x = NULL;
 	q->pair = NULL;
 	x->sa->quick_modes++;
+	x->sa->peer->failures = 0;
 	exchange_done(x);
 	pair_established(pair, q->replaces, life);
 }

@@ -79,12 +79,13 @@ static void fix_hash(const struct target *t, const struct isakmp_hdr *h, uint8_t
 		ike_hash2(k, h->msgid, buf_view(&t->x->ni), rest, out);
 	} else if (h->exchange == EXCH_QUICK) {
 		ike_hash3(k, h->msgid, buf_view(&t->x->ni), buf_view(&t->x->nr), out);
-	} else if (id && t->x->dh && t->x->peer_ke.len) {
+	} else if ((id || t->x->am.id.len) && t->x->dh && t->x->peer_ke.len) {
 		struct view ours = { dh_public(t->x->dh), t->x->peer_ke.len };
 		struct view theirs = buf_view(&t->x->peer_ke);
 		bool init = t->x->initiator;
 		ike_auth_hash(k, !init, init ? ours : theirs, init ? theirs : ours, t->sa->icookie,
-			      t->sa->rcookie, buf_view(&t->x->sai), id->body, out);
+			      t->sa->rcookie, buf_view(&t->x->sai),
+			      id ? id->body : buf_view(&t->x->am.id), out);
 	}
 }
 
@@ -135,7 +136,7 @@ static void attack_once(struct attack *a, unsigned to, const struct ike_path *se
 	} else {
 		ike_decrypt(t.sa->keys, t.iv, buf + ISAKMP_HDR_LEN, len - ISAKMP_HDR_LEN);
 		len = edit(a, how, buf, ISAKMP_HDR_LEN, len, MAX_MSG);
-		if ((how & HOW_NEW_ID) && h.exchange != EXCH_IDENTITY_PROTECTION)
+		if ((how & HOW_NEW_ID) && !exchange_is_phase1(h.exchange))
 			buf[20] ^= take(a);
 		isakmp_hdr_parse(buf, len, &h);
 		while ((len - ISAKMP_HDR_LEN) % t.sa->keys->block_len)
@@ -181,6 +182,7 @@ static void bend(struct sim *s, uint8_t options)
 		p->dpd_s = options & 4 ? 5 : 0;
 		p->retries = 2;
 		p->force_encap = options & 2;
+		p->aggressive = options & 16;
 		p->fragmentation = options & 16 ? FRAGMENTATION_FORCE : FRAGMENTATION_YES;
 		p->fragment_size = options & 16 ? IKE_FRAGMENT_MIN : 0;
 		p->children[0].life_s = 40;

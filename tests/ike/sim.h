@@ -55,6 +55,7 @@ struct sim_cfg {
 			      none */
 	bool fragments; /* of IKE messages, in packets of few bytes */
 	bool policies; /* limits of Quick Modes and the like, at random */
+	bool aggressive; /* a third of the connections in Aggressive Mode */
 	bool verbose;
 	const char *psk[SIM_SECRETS]; /* NULL: "secret" */
 };

@@ -142,6 +142,8 @@ static void peer_fill(struct sim *s, unsigned a, unsigned b)
 							(enum fragmentation)(sim_random(&f) % 2);
 		p->fragment_size = IKE_FRAGMENT_MIN + (uint32_t)(sim_random(&f) % 200);
 	}
+	uint64_t m = s->cfg.seed * 211 + hub;
+	p->aggressive = s->cfg.aggressive && sim_random(&m) % 3 == 0;
 	p->n_children = 1 + (unsigned)(sim_random(&r) % 2);
 	p->children = calloc(p->n_children, sizeof(*p->children));
 	unsigned start = (unsigned)(sim_random(&r) % 3);

@@ -95,6 +95,7 @@ static struct sim_cfg from_seed(uint64_t seed)
 
 	c.policies = true;
 	c.fragments = true;
+	c.aggressive = true;
 	return c;
 }
 
