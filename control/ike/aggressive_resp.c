@@ -8,10 +8,12 @@
 
 int am_verify_1(struct exchange *x, const struct inmsg *m)
 {
-	const char *why = "its identity is malformed";
+	size_t nonce = need(m, PL_NONCE)->body.len;
+	const char *why = "its identity or its nonce is malformed";
 	struct ike_id id;
 
-	if (ike_id_parse(need(m, PL_ID)->body, &id) == 0 &&
+	if (ike_id_parse(need(m, PL_ID)->body, &id) == 0 && nonce >= IKE_NONCE_MIN &&
+	    nonce <= IKE_NONCE_MAX &&
 	    sa_payload_parse(need(m, PL_SA)->body, &x->ike->offer, &why) == 0)
 		return 0;
 	ike_note(x->ike, x->sa->peer, x->sa, "Aggressive Mode message 1 dropped: %s", why);
@@ -27,6 +29,7 @@ struct search {
 	struct ike_choice choice;
 	struct mismatch why;   /* with known: of the first whose identity it is */
 	struct peer *known;    /* its identity, but it accepts nothing of the offer */
+	struct peer *down;     /* its identity, but down by command */
 	struct peer *stranger; /* the first of another identity */
 };
 
@@ -60,11 +63,15 @@ static bool am_means(struct isakmp_sa *sa, struct peer *p, bool open, struct sea
 	struct ike_id want = peer_remote_id(p, &sa->path);
 	struct mismatch why;
 
-	if (!p->cfg.aggressive || p->down || !peer_accepts(p, &sa->path) || peer_is_open(p) != open)
+	if (!p->cfg.aggressive || !peer_accepts(p, &sa->path) || peer_is_open(p) != open)
 		return false;
 	if (!open && !ike_id_equal(&want, &s->id)) {
 		if (!s->stranger)
 			s->stranger = p;
+		return false;
+	}
+	if (p->down) {
+		s->down = p;
 		return false;
 	}
 	if (am_choose(sa, p, s, &why) == 0)
@@ -103,6 +110,12 @@ static void am_nobody(struct exchange *x, struct search *s)
 		sa_move(sa, s->known);
 		diag_mismatch(&d, sa, NULL, &s->why);
 		exchange_diagnose(x, N_NO_PROPOSAL_CHOSEN, &d);
+		return;
+	}
+	if (s->down) {
+		sa_move(sa, s->down);
+		exchange_fail(x, N_AUTHENTICATION_FAILED,
+			      "Aggressive Mode of %s refused: down by command", s->down->cfg.name);
 		return;
 	}
 	if (s->stranger)
@@ -208,9 +221,9 @@ static void am_tell(struct isakmp_sa *sa, bool contact)
 	lifetime_notify_sa(sa);
 }
 
-/* Nothing answers message 3: the initiator goes on at once, and what it sends next may overtake it, or
- * come while we check its signature, or come alone because message 3 got lost. It is kept; and when we
- * still wait, message 2 once more makes the initiator repeat message 3. */
+/* Nothing answers message 3: the initiator goes on at once, and what it sends next may overtake it,
+ * or come while we check its signature, or come alone because message 3 got lost. It is kept; and
+ * when we still wait, message 2 once more makes the initiator repeat message 3. */
 void aggressive_early(struct isakmp_sa *sa, const struct inmsg *m)
 {
 	struct exchange *x = exchange_phase1(sa);
