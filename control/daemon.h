@@ -36,6 +36,7 @@ struct daemon {
 	uint64_t policies_due_us; /* the SPD is to be set then; 0: it is as it should be */
 	struct policy_local *policy_local; /* local sides that Mode Config assigned: policies.c */
 	size_t n_policy_local;
+	bool assigned_changed;
 	uint64_t leases_due_us; /* the leases are to be written then; 0: they are */
 	uint8_t *policy_pairs; /* policy id -> parallel SA pairs of its child */
 	uint64_t started_us;   /* monotonic */

@@ -67,6 +67,7 @@ void policies_on_local(void *ctx, uint32_t policy, const struct ip_addr *local)
 	struct policy_local *l = local_of(d, policy), *more;
 
 	d->policies_due_us = 1;
+	d->assigned_changed = true;
 	if (l && local->family == IP_NONE) {
 		*l = d->policy_local[--d->n_policy_local];
 		return;
@@ -84,8 +85,27 @@ void policies_on_local(void *ctx, uint32_t policy, const struct ip_addr *local)
 		*l = (struct policy_local){ policy, *local };
 }
 
+/* We answer pings at those addresses. */
+static void assigned_apply(struct daemon *d)
+{
+	struct ip_addr a[DP_MAX_ASSIGNED];
+	unsigned n = 0;
+
+	for (size_t i = 0; i < d->n_policy_local && n < DP_MAX_ASSIGNED; i++) {
+		unsigned k = 0;
+		while (k < n && !ip_addr_equal(&a[k], &d->policy_local[i].local))
+			k++;
+		if (k == n)
+			a[n++] = d->policy_local[i].local;
+	}
+	dp_assigned_set(d->dp, a, n);
+	d->assigned_changed = false;
+}
+
 void policies_run(struct daemon *d, uint64_t now)
 {
+	if (d->assigned_changed)
+		assigned_apply(d);
 	if (!d->policies_due_us || now < d->policies_due_us || !d->cfg)
 		return;
 	if (policies_apply(d, d->cfg) != 0)

@@ -125,6 +125,8 @@ struct dp {
 	uint64_t fib_ms;         /* when it was built */
 	struct fib_route *route; /* sorted */
 	size_t n_routes;
+	struct ip_addr assigned[DP_MAX_ASSIGNED]; /* see dp_assigned_set() */
+	unsigned n_assigned;
 	struct neigh *bucket[NEIGH_BUCKETS];
 	unsigned n_neigh;
 	unsigned n_waiting; /* packets in all queues */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dp.h"
 
@@ -167,6 +168,18 @@ static bool static_route(struct dp *dp, const struct dp_route_cfg *r, char *why,
 	return false;
 }
 
+/* qsort() does not keep the order of equals, on which the meaning of equal prefixes rests. */
+static void routes_sort(struct fib_route *r, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		struct fib_route x = r[i];
+		size_t j = i;
+		for (; j > 0 && fib_route_cmp(&r[j - 1], &x) > 0; j--)
+			r[j] = r[j - 1];
+		r[j] = x;
+	}
+}
+
 int routes_init(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_size)
 {
 	dp->route = calloc(cfg->n_routes + OWN_ROUTES, sizeof(*dp->route));
@@ -181,31 +194,45 @@ int routes_init(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_s
 	/* our own addresses must win over what else is said about them */
 	for (unsigned i = 0; i < dp->n_ports; i++)
 		local_routes(dp, i);
+	routes_sort(dp->route, dp->n_routes);
 	return 0;
 }
 
 /* ------------------------------------------------------------------------- snapshots -------- */
 
-/* qsort() does not keep the order of equals, on which the meaning of equal prefixes rests. */
-static void routes_sort(struct fib_route *r, size_t n)
+void dp_assigned_set(struct dp *dp, const struct ip_addr *a, unsigned n)
 {
-	for (size_t i = 1; i < n; i++) {
-		struct fib_route x = r[i];
-		size_t j = i;
-		for (; j > 0 && fib_route_cmp(&r[j - 1], &x) > 0; j--)
-			r[j] = r[j - 1];
-		r[j] = x;
-	}
+	dp->n_assigned = RTE_MIN(n, (unsigned)DP_MAX_ASSIGNED);
+	if (dp->n_assigned)
+		memcpy(dp->assigned, a, dp->n_assigned * sizeof(*a));
+	dp->fib_stale = true;
+}
+
+/* With the assigned addresses in front, where whatever else is said of them wins. NULL: no memory. */
+static struct fib_route *routes_all(struct dp *dp)
+{
+	struct fib_route *all = calloc(dp->n_routes + dp->n_assigned + 1, sizeof(*all));
+
+	for (unsigned i = 0; all && i < dp->n_assigned; i++)
+		all[i] = (struct fib_route){ .dst = { dp->assigned[i],
+						      (uint8_t)(ip_addr_len(&dp->assigned[i]) * 8) },
+					     .kind = HOP_LOCAL };
+	if (all)
+		memcpy(all + dp->n_assigned, dp->route, dp->n_routes * sizeof(*all));
+	return all;
 }
 
 struct fib *fib_snapshot(struct dp *dp)
 {
 	struct fib_neighbour *known = calloc(dp->n_neigh + 1, sizeof(*known));
-	struct fib_input in = { .route = dp->route, .n_routes = dp->n_routes, .neighbour = known };
-	struct fib *fib;
+	struct fib_route *all = routes_all(dp);
+	struct fib_input in = { .route = all,
+				.n_routes = dp->n_routes + dp->n_assigned,
+				.neighbour = known };
+	struct fib *fib = NULL;
 
-	if (!known)
-		return NULL;
+	if (!known || !all)
+		goto out;
 	for (unsigned i = 0; i < NEIGH_BUCKETS; i++)
 		for (const struct neigh *n = dp->bucket[i]; n; n = n->next) {
 			struct fib_neighbour *k = &known[in.n_neighbours];
@@ -221,8 +248,10 @@ struct fib *fib_snapshot(struct dp *dp)
 		memcpy(in.port[i].mac, dp->port[i].mac, 6);
 		in.port[i].mtu = dp->port[i].mtu;
 	}
-	routes_sort(dp->route, dp->n_routes);
+	routes_sort(all, in.n_routes);
 	fib = fib_build(&in);
+out:
 	free(known);
+	free(all);
 	return fib;
 }

@@ -207,6 +207,14 @@ static void take_server(const struct attr *a, struct ip_addr *list, unsigned *n)
 		list[(*n)++] = ip_addr_v4(get_u32(a->value.p));
 }
 
+static bool has_network(const struct ip_prefix *list, unsigned n, const struct ip_prefix *p)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (list[i].len == p->len && ip_addr_equal(&list[i].addr, &p->addr))
+			return true;
+	return false;
+}
+
 /* Address and mask, in steps of so many bytes; a mask with holes is no network. */
 static void take_networks(const struct attr *a, size_t step, struct ip_prefix *list, unsigned *n)
 {
@@ -214,9 +222,9 @@ static void take_networks(const struct attr *a, size_t step, struct ip_prefix *l
 	     at += step) {
 		uint32_t addr = get_u32(a->value.p + at), mask = get_u32(a->value.p + at + 4);
 		uint8_t len = (uint8_t)__builtin_popcount(mask);
-		if (mask != mask_of(len))
-			continue;
-		list[(*n)++] = (struct ip_prefix){ ip_addr_v4(addr & mask), len };
+		struct ip_prefix p = { ip_addr_v4(addr & mask), len };
+		if (mask == mask_of(len) && !has_network(list, *n, &p))
+			list[(*n)++] = p;
 	}
 }
 

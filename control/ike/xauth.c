@@ -131,14 +131,12 @@ static void checked(struct exchange *x, int rc)
 	exchange_done(x);
 	if (sa->state != IKE_SA_ESTABLISHED)
 		return; /* deleted meanwhile */
-	if (rc == -EACCES) {
+	if (rc != 0) {
 		wrong_guess(x->ike, by_source, FREE_SOURCE);
 		wrong_guess(x->ike, by_user, FREE_USER);
-		refuse(sa, user, "the name or the password is wrong");
-		return;
-	}
-	if (rc != 0) {
-		refuse(sa, user, "its password cannot be checked: see the log");
+		refuse(sa, user,
+		       rc == -EACCES ? "the name or the password is wrong"
+				     : "its password cannot be checked: see the log");
 		return;
 	}
 	right_guess(x->ike, by_source);

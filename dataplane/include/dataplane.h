@@ -17,6 +17,7 @@
 #define DP_MAX_PORT_ADDR 8
 #define DP_MAX_ROUTES	 1024
 #define DP_MAX_WORKERS	 64
+#define DP_MAX_ASSIGNED	 32
 #define DP_NAME_LEN	 32
 
 enum dp_idle {
@@ -131,6 +132,12 @@ int dp_sa_install(struct dp *dp, const struct sa_params *p);
 void dp_sa_remove(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir);
 /* Counters of an installed direction; false when there is none. */
 bool dp_sa_stats(struct dp *dp, const struct sa_ref *ref, enum sa_dir dir, struct sa_stats *out);
+
+/* Addresses of ours that belong to no port (Mode Config assigned them): what comes to them out of a tunnel
+ * is for us, pings are answered; nobody reaches them in the clear. A route of the configuration to just
+ * that address goes first: then a host behind us has it. Replaces the list of before; what is more than
+ * DP_MAX_ASSIGNED is left out. */
+void dp_assigned_set(struct dp *dp, const struct ip_addr *a, unsigned n);
 
 /* Replaces the policies on every worker, atomically per worker. 0 or -errno with a sentence. */
 int dp_spd_set(struct dp *dp, const struct spd_policy *p, size_t n, char *why, size_t why_size);

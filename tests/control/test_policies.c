@@ -22,6 +22,17 @@ int dp_spd_set(struct dp *dp, const struct spd_policy *p, size_t n, char *why, s
 	return result;
 }
 
+static struct ip_addr assigned;
+static unsigned n_assigned;
+
+void dp_assigned_set(struct dp *dp, const struct ip_addr *a, unsigned n)
+{
+	(void)dp;
+	n_assigned = n;
+	if (n)
+		assigned = a[0];
+}
+
 static struct spd_policy policies[] = { { .id = 5, .action = POLICY_DISCARD },
 					{ .id = 7, .action = POLICY_PROTECT },
 					{ .id = 6, .action = POLICY_PROTECT } };
@@ -73,4 +84,35 @@ Test(policies, a_refusal_is_tried_again)
 	cr_expect_eq(calls, 2);
 	cr_expect_eq(set[1].action, POLICY_PROTECT);
 	free(d.policy_clear);
+}
+
+/* Two children speak for the same address: one entry of ours, and both policies have it. */
+Test(policies, an_assigned_address_is_the_local_side)
+{
+	struct config cfg = { .policies = policies, .n_policies = 3 };
+	struct daemon d = { .cfg = &cfg, .policy_clear = calloc(1, SPD_MAX_POLICIES) };
+	const struct ip_addr a = ip_addr_v4(0x0a630007), b = ip_addr_v4(0x0a630008), none = { 0 };
+
+	calls = 0;
+	result = 0;
+	policies_on_local(&d, 7, &a);
+	policies_on_local(&d, 6, &a);
+	policies_on_local(&d, 5, &a); /* no child's */
+	policies_run(&d, 1000);
+	cr_expect_eq(calls, 1);
+	cr_expect(ip_addr_equal(&set[1].sel.local.lo, &a) && ip_addr_equal(&set[1].sel.local.hi, &a));
+	cr_expect(ip_addr_equal(&set[2].sel.local.lo, &a));
+	cr_expect_eq(set[0].sel.local.lo.family, IP_NONE);
+	cr_expect_eq(n_assigned, 1);
+	cr_expect(ip_addr_equal(&assigned, &a));
+	policies_on_local(&d, 5, &none);
+	policies_on_local(&d, 7, &none);
+	policies_on_local(&d, 6, &b);
+	policies_run(&d, 2000);
+	cr_expect_eq(set[1].sel.local.lo.family, IP_NONE);
+	cr_expect(ip_addr_equal(&set[2].sel.local.lo, &b));
+	cr_expect_eq(n_assigned, 1);
+	cr_expect(ip_addr_equal(&assigned, &b));
+	free(d.policy_clear);
+	free(d.policy_local);
 }

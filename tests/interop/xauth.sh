@@ -235,7 +235,8 @@ vpnc_up() {
 env | grep -E 'INTERNAL|CISCO' >$dir/told
 ip link set "\$TUNDEV" up mtu 1380
 ip addr add "\$INTERNAL_IP4_ADDRESS/32" dev "\$TUNDEV"
-ip route add 10.1.0.0/16 dev "\$TUNDEV" src "\$INTERNAL_IP4_ADDRESS"
+ip rule add from "\$INTERNAL_IP4_ADDRESS" table 10${1#vpn}
+ip route replace 10.1.0.0/16 dev "\$TUNDEV" table 10${1#vpn}
 C
 	chmod +x "$dir/script"
 	(umask 077 && cat >"$dir/vpnc.conf") <<C
@@ -253,7 +254,7 @@ C
 	rm -f "$dir/told"
 	bg "$4" "$dir/vpnc.log" vpnc --no-detach --debug "${VPNC_DEBUG:-1}" "$dir/vpnc.conf"
 	VPNC_PID=$BG_PID
-	until_true 15 test -s "$dir/told"
+	until_true "${VPNC_WAIT:-15}" test -s "$dir/told"
 }
 
 vpnc_address() { sed -n 's/^INTERNAL_IP4_ADDRESS=//p' "$STATE/$1/told"; }
@@ -272,7 +273,7 @@ vpnc_works() {
 	fi
 	addr=$(vpnc_address vpn0)
 	wire_record p p0 "$STATE/vpnc.pcap" "$3"
-	if ! in_ns p ping -q -c 20 -i 0.05 -W 2 10.1.1.1 >"$STATE/ping.log" || ! ping_one 10.1.1.1 "$addr"; then
+	if ! in_ns p ping -q -c 20 -i 0.05 -W 2 -I "$addr" 10.1.1.1 >"$STATE/ping.log" || ! ping_one 10.1.1.1 "$addr"; then
 		fail "$name no ping passes: $(grep loss "$STATE/ping.log"); $(shrikectl gw status | tail -n 1)"
 	else
 		bg h "$STATE/iperf.log" iperf3 -s -1 -B 10.1.1.1
@@ -300,7 +301,7 @@ nobody_there() {
 }
 
 vpnc_refused() {
-	vpnc_up vpn0 alice wrong p "NAT Traversal Mode none
+	VPNC_WAIT=4 vpnc_up vpn0 alice wrong p "NAT Traversal Mode none
 Local Port 500" && { fail "vpnc/wrong-password it came in"; end_pid "$VPNC_PID"; return; }
 	if shrikectl gw why vpnc | grep -q 'the user alice at 10.9.0.2.*the name or the password is wrong' &&
 		grep -qi 'auth' "$STATE/vpn0/vpnc.log"; then
@@ -311,16 +312,241 @@ Local Port 500" && { fail "vpnc/wrong-password it came in"; end_pid "$VPNC_PID";
 	end_pid "$VPNC_PID"
 }
 
+# Two clients of one connection, behind one address: neither takes the other's place, and after a restart of the
+# daemon each has its address again, whoever comes first.
+two_up() { # FIRST SECOND, as "NAME USER PASSWORD"; their pids in ONE and TWO
+	# shellcheck disable=SC2086
+	vpnc_up $1 p "NAT Traversal Mode none
+Local Port 500" || return 1
+	ONE=$VPNC_PID
+	# shellcheck disable=SC2086
+	vpnc_up $2 p "NAT Traversal Mode force-natt
+Local Port 501"
+	TWO=$VPNC_PID
+}
+
+two_clients() {
+	local alice bob
+	two_up "vpn1 alice $ALICE" "vpn2 bob $BOB" || { fail "two clients are not connected: $(tail -n 1 "$STATE"/vpn[12]/vpnc.log | tr '\n' ' ')"; }
+	alice=$(vpnc_address vpn1) bob=$(vpnc_address vpn2)
+	if [ -n "$alice" ] && [ "$alice" != "$bob" ] && ping_one 10.1.1.1 "$alice" && ping_one 10.1.1.1 "$bob" && ping_one 10.1.1.1 "$alice"; then
+		pass "two alice at $alice and bob at $bob, from one address: $(shrikectl gw status | grep -c 'rw-10.99.4.*up') children up"
+	else
+		fail "two alice at '$alice', bob at '$bob': $(shrikectl gw status | grep rw- | tr -s '\n ' ' ')"
+	fi
+	end_pid "$ONE"
+	end_pid "$TWO"
+	server_restart || { fail "lease shrike does not start again"; return; }
+	two_up "vpn2 bob $BOB" "vpn1 alice $ALICE"
+	if [ "$(vpnc_address vpn1) $(vpnc_address vpn2)" = "$alice $bob" ]; then
+		pass "lease after a restart of the daemon bob has $bob and alice $alice again"
+	else
+		fail "lease alice had $alice and bob $bob, now $(vpnc_address vpn1) and $(vpnc_address vpn2)"
+	fi
+	end_pid "$ONE"
+	end_pid "$TWO"
+}
+
 with_vpnc() {
 	vpnc_works vpnc/plain "NAT Traversal Mode none
 Local Port 500" "ip proto 50"
 	vpnc_works vpnc/udp "NAT Traversal Mode force-natt" "udp port 4500"
 	vpnc_refused
+	two_clients
 }
+
+# ------------------------------------------------------------------------------------- PAM --------
+
+# PAM's own module asks a script of ours: it sees the password that came over XAuth.
+with_pam() {
+	local USERS="pam: $PAM_SERVICE" MODE=pull
+	printf '#!/bin/sh\nread -r password\n[ "$PAM_USER:$password" = "alice:%s" ]\n' $ALICE >"$STATE/pam-check"
+	chmod +x "$STATE/pam-check"
+	printf '%s\n' "auth [success=1 default=ignore] pam_exec.so quiet expose_authtok $STATE/pam-check" \
+		'auth requisite pam_deny.so' 'auth required pam_permit.so' 'account required pam_permit.so' \
+		>"/etc/pam.d/$PAM_SERVICE"
+	server_restart || { fail "pam shrike does not start"; return; }
+	served pam/right psk
+	swan_stop
+	swan_client psk wrong
+	if swan_start; then
+		fail "pam/wrong-password it came in"
+	elif shrikectl gw why psk | grep -q 'the user alice at 10.9.0.2.*the name or the password is wrong'; then
+		pass "pam/wrong-password refused, and shrikectl why says it"
+	else
+		fail "pam/wrong-password $(reason)"
+	fi
+	rm -f "/etc/pam.d/$PAM_SERVICE"
+}
+
+# -------------------------------------------------------------------------- shrike, client --------
+
+# swan_server KIND LINES
+swan_server() {
+	local d=$STATE/peer/swanctl me="auth = psk" them="auth = psk"
+	case $1 in
+	rsa) them="auth = pubkey" ;;&
+	rsa | hybrid) me="auth = pubkey
+      certs = gwb.pem" ;;
+	esac
+	{
+		cat <<C
+connections {
+  t {
+    version = 1
+    local_addrs = 10.9.0.2
+    remote_addrs = 10.9.0.1
+    proposals = aes256-sha256-modp2048
+    encap = yes
+    pools = rw
+    $2
+    local {
+      id = gwb
+      $me
+    }
+C
+		[ "$1" = hybrid ] || printf '    remote-1 {\n      id = gwa\n      %s\n    }\n' "$them"
+		cat <<C
+    remote-2 {
+      auth = xauth
+    }
+    children {
+      net {
+        local_ts = 10.2.0.0/16
+        remote_ts = dynamic
+        esp_proposals = aes128gcm16
+      }
+    }
+  }
+}
+pools {
+  rw {
+    addrs = 10.98.0.0/28
+    dns = 10.2.0.53
+    subnet = 10.2.0.0/16
+  }
+}
+secrets {
+  ike-1 {
+    secret = "group secret of the lab"
+  }
+  xauth-1 {
+    id = alice
+    secret = "$ALICE"
+  }
+}
+C
+	} >"$d/swanctl.conf"
+	swan peer --load-all --clear --file "$d/swanctl.conf" >"$STATE/load" 2>&1 || { cat "$STATE/load" >&2; return 1; }
+}
+
+# client_conf KIND PULL_OR_PUSH PASSWORD [ROUTES]
+client_conf() {
+	local dir=$STATE/gw
+	mkdir -p "$dir"
+	(umask 077 && printf 'group secret of the lab' >"$dir/group.psk" && echo "$3" >"$dir/alice.pass")
+	{
+		shrike_system gw 10.9.0.1 10.1.0.254
+		cat <<C
+routes:
+  - to: 10.1.0.0/16
+    via: 10.1.0.1
+  - to: 0.0.0.0/0
+    via: 10.9.0.2
+${4:-}
+secrets:
+  - name: group
+    file: group.psk
+authorities: [$STATE/pki/ca.pem]
+peers:
+  - name: gw-b
+    local: 10.9.0.1
+    remote: 10.9.0.2
+    local-id: gwa
+    remote-id: gwb
+    proposals: [aes256-sha256-modp2048]
+    xauth: client
+    xauth-user: alice
+    xauth-password-file: alice.pass
+    mode-config: $2
+C
+		case $1 in
+		psk) echo "    secret: group" ;;
+		rsa) printf '    auth: rsa\n    certificate: %s\n    key: %s\n' "$STATE/pki/gwa.pem" "$STATE/pki/gwa.key" ;;
+		hybrid) echo "    auth: hybrid" ;;
+		esac
+		cat <<C
+    children:
+      - name: net
+        local: [assigned]
+        remote: [10.2.0.0/16]
+        proposals: [aes128gcm16]
+        start: immediate
+C
+	} >"$dir/shrike.yaml"
+}
+
+client_up() { shrikectl gw stats --json | jq -e '.peers[0].children[0].state == "up"' >/dev/null; }
+assigned() { shrikectl gw stats --json | jq -r '.peers[0].assigned.address // "none"'; }
+
+client() {
+	local mode kind addr name
+	shrike_down gw
+	for mode in pull push; do
+		for kind in psk rsa hybrid; do
+			name=client/$kind/$mode
+			swan_stop
+			swan_server $kind "$([ $mode = push ] && echo 'pull = no')" || { fail "$name strongSwan takes no configuration"; return; }
+			client_conf $kind $mode $ALICE
+			shrike_up gw s || { fail "$name shrike does not start"; return; }
+			if ! until_true 15 client_up; then
+				fail "$name not negotiated: $(shrikectl gw why gw-b | tail -n 3 | tr -s '\n ' ' ')"
+			elif addr=$(assigned) && ! in_ns p ping -q -c 3 -i 0.2 -W 2 -I 10.2.1.1 "$addr" >/dev/null; then
+				fail "$name the gateway does not answer at $addr"
+			else
+				pass "$name the gateway answers at $(shrikectl gw status | sed -n 's/^gw-b: assigned to us //p')"
+			fi
+			shrike_down gw
+		done
+	done
+	client_host
+	client_refused
+}
+
+# A host behind us may have the address: the configuration routes it there.
+client_host() {
+	local addr
+	swan_stop
+	swan_server psk "" && client_conf psk pull $ALICE "  - to: 10.98.0.1/32
+    via: 10.1.0.1"
+	ip -n "$P-h" addr add 10.98.0.1/32 dev lo
+	shrike_up gw s && until_true 15 client_up
+	addr=$(assigned)
+	if [ "$addr" = 10.98.0.1 ] && in_ns h ping -q -c 5 -i 0.2 -W 2 -I "$addr" 10.2.1.1 >"$STATE/ping.log"; then
+		pass "client/host a host behind us has $addr: $(grep -o '[0-9]* received' "$STATE/ping.log")"
+	else
+		fail "client/host $addr: $(grep loss "$STATE/ping.log")"
+	fi
+	shrike_down gw
+}
+
+client_refused() {
+	swan_stop
+	client_conf psk pull wrong
+	shrike_up gw s
+	if until_true 10 has_code user && ! client_up; then
+		pass "client/wrong-password $(shrikectl gw why gw-b | sed -n '1p;3p' | tr -s '\n ' ' ')"
+	else
+		fail "client/wrong-password $(shrikectl gw why gw-b | tail -n 5)"
+	fi
+	shrike_down gw
+}
+has_code() { shrikectl gw why gw-b --json | jq -e --arg c "$1" '[.diagnoses[].code] | index($c) != null' >/dev/null; }
 
 # --------------------------------------------------------------------------------- the run --------
 
 lab_init xauth
+trap 'rm -f "/etc/pam.d/$PAM_SERVICE"; lab_cleanup' EXIT
 why=$(swan_missing)
 [ -z "$why" ] || { skip "xauth $why"; exit 0; }
 have_shrike || { skip "xauth shrike is not built in $BUILD"; exit 0; }
@@ -331,11 +557,14 @@ link_add s wan p p0
 swan_conf peer 2 </dev/null
 swan_up peer p p0 || { fail "xauth strongSwan does not start"; exit 1; }
 MODES=${MODES:-pull push}
-PARTS=${PARTS:-vpnc server}
+PARTS=${PARTS:-vpnc server pam client}
 for part in $PARTS; do
 	case $part in
 	vpnc) server_restart && swan_down peer && ip -n "$P-p" addr flush dev p0; ip -n "$P-p" addr add 10.9.0.2/24 dev p0 && with_vpnc; ip -n "$P-p" addr flush dev p0; swan_up peer p p0 ;;
 	server) server ;;
+	pam) with_pam ;;
+	client) client ;;
 	esac
 done
+shrike_alive gw 2>/dev/null || [ "${PARTS##* }" = client ] || fail "xauth shrike is gone"
 exit 0
