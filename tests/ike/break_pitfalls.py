@@ -67,7 +67,7 @@ FAULTS = [
     ("message", "p07_any_padding_and_reserved_bytes_are_accepted", "message_parse.c",
      "\t\tif (size < GENERIC_LEN)", "\t\tif (buf[at + 1])\n\t\t\treturn bad(why, \"reserved\");\n\t\tif (size < GENERIC_LEN)"),
     ("pitfall_exchange", "p07_nobody_waits_for_a_commit_bit", "exchange.c",
-     "\tif (encrypted != s->encrypted ||", "\tif (m->hdr.flags & ISAKMP_FLAG_COMMIT)\n\t\treturn false;\n\tif (encrypted != s->encrypted ||"),
+     "\tif ((encrypted != s->encrypted &&", "\tif (m->hdr.flags & ISAKMP_FLAG_COMMIT)\n\t\treturn false;\n\tif ((encrypted != s->encrypted &&"),
     ("proposal", "p08_encapsulation_mode_missing_is_refused_clearly", "proposal_read.c",
      "\tif (!out->encap)", "\tif (!out->encap)\n\t\tout->encap = ENCAP_TUNNEL;\n\tif (!out->encap)"),
     ("proposal", "p08_phase1_spi_of_any_length_is_legal", "message_sa.c",
