@@ -80,7 +80,7 @@ int am_verify_2(struct exchange *x, const struct inmsg *m)
 	    ike_id_parse(need(m, PL_ID)->body, &id) != 0)
 		return -EBADMSG;
 	if (mm_they_sign(x->sa) ? need(m, PL_SIG)->body.len > CERT_MAX_SIG
-			    : need(m, PL_HASH)->body.len > HASH_MAX_LEN)
+				: need(m, PL_HASH)->body.len > HASH_MAX_LEN)
 		return -EBADMSG;
 	return am_check_answer(x, m, &choice);
 }
@@ -190,6 +190,7 @@ void am_handle_2(struct exchange *x, const struct inmsg *m)
 static bool am_only_sa(const struct isakmp_sa *sa)
 {
 	const struct isakmp_sa *o;
+	const struct isakmp_sa *o;
 
 	TAILQ_FOREACH(o, &sa->peer->sas, link)
 		if (o != sa && !o->dead && o->established_us)
@@ -203,7 +204,8 @@ bool aggressive_refused(struct isakmp_sa *sa, uint16_t notify)
 	struct peer *peer = sa->peer;
 	struct ike_diagnosis d;
 
-	if (sa->phase1 != EXCH_AGGRESSIVE || !sa->initiator || sa->quick_modes > 0 ||
+	/* with XAuth or Mode Config the responder has more to say than that */
+	if (sa->phase1 != EXCH_AGGRESSIVE || !sa->initiator || sa->quick_modes > 0 || sa->access ||
 	    sa->state != IKE_SA_ESTABLISHED || !am_only_sa(sa) ||
 	    (!notify && sa->established_us + REFUSED_US < ike_now(ike)))
 		return false;

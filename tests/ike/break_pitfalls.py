@@ -119,7 +119,7 @@ FAULTS = [
     ("pitfall_sa", "p16_inbound_stands_before_the_message_that_makes_the_peer_send", "quick_mode.c",
      "\t\trc = pair_install(pair, SA_IN);\n", "\t\trc = pair_install(pair, SA_IN);\n\tif (rc == 0)\n\t\tquick_mode_installed(x);\n"),
     ("pitfall_sa", "p17_no_secret_in_any_sentence", "main_mode.c",
-     "\tif (!mm_signs(sa))\n\t\tin.psk =", "\tike_note(x->ike, sa->peer, sa, \"with %.*s\", (int)cfg->psk_len, cfg->psk);\n\tif (!mm_signs(sa))\n\t\tin.psk ="),
+     "\tif (auth_is_psk(sa->auth))\n\t\tin.psk =", "\tike_note(x->ike, sa->peer, sa, \"with %.*s\", (int)cfg->psk_len, cfg->psk);\n\tif (auth_is_psk(sa->auth))\n\t\tin.psk ="),
     ("pitfall_sa", "p17_what_is_not_needed_any_more_is_wiped", "exchange.c",
      "\tbuf_wipe(ike, &x->gxy);\n", ""),
 ]
