@@ -373,7 +373,7 @@ static enum service service6(const uint8_t *ip, uint32_t len, uint8_t *proto)
 	if (chain.proto == PROTO_ICMP6 && len > chain.l4_off) {
 		/* router discovery and redirects, too: counted where they are refused */
 		type = ip[chain.l4_off];
-		return type >= ND_FIRST && type <= ND_LAST ? TO_ND : TO_ICMP;
+		return (type >= ND_FIRST && type <= ND_LAST) || type == MLD_QUERY ? TO_ND : TO_ICMP;
 	}
 	if (chain.proto != PROTO_UDP || len < (uint32_t)chain.l4_off + UDP_LEN)
 		return TO_NOBODY;

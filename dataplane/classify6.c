@@ -49,16 +49,21 @@ static bool chain_allows(const uint8_t *ip, const struct ip6_chain *chain)
 	return true;
 }
 
-/* Solicitations and advertisements come to groups: ours, or all nodes. */
+/* Solicitations, advertisements and queries for groups come to groups: ours, or all nodes. */
 static enum verdict group_classify(struct lcore *lc, struct rte_mbuf *pkt, const uint8_t *ip,
 				   uint32_t len)
 {
 	struct ip6_chain chain;
 
-	if (ip[IP6_HOPS] == ND_HOPS && ip6_chain_read(ip, len, &chain) == DROP_COUNT &&
-	    chain.proto == PROTO_ICMP6 && !chain.frag_at && chain.l4_off < len &&
-	    (ip[chain.l4_off] == ND_SOLICIT || ip[chain.l4_off] == ND_ADVERT))
-		return V_HOST;
+	if ((ip[IP6_HOPS] == ND_HOPS || ip[IP6_HOPS] == 1) &&
+	    ip6_chain_read(ip, len, &chain) == DROP_COUNT && chain.proto == PROTO_ICMP6 &&
+	    !chain.frag_at && chain.l4_off < len) {
+		uint8_t type = ip[chain.l4_off];
+
+		if (ip[IP6_HOPS] == ND_HOPS ? type == ND_SOLICIT || type == ND_ADVERT
+					    : type == MLD_QUERY)
+			return V_HOST;
+	}
 	return gone(lc, pkt, DROP_ip6_multicast);
 }
 

@@ -308,6 +308,7 @@ int dp_start(const struct dp_cfg *wanted, const struct dp_callbacks *cb, struct 
 	dp->pool_bytes = allocated();
 	arp_announce(dp);
 	nd_announce(dp);
+	mld_start(dp);
 	*out = dp;
 	return 0;
 }
@@ -348,6 +349,7 @@ unsigned dp_poll(struct dp *dp)
 	work += watch_drain(dp);
 	neigh_tick(dp, dp_now_ms());
 	pmtu_tick(dp, dp_now_ms());
+	mld_tick(dp, dp_now_ms());
 	link_tick(dp, dp_now_ms());
 	return work;
 }

@@ -41,6 +41,9 @@ struct port {
 	enum dp_source_check source_check;
 	bool down; /* no link, as workers were told */
 	unsigned if_index; /* the kernel's, 0: none */
+	uint64_t mld_due_ms; /* when to report our groups, 0: not yet asked */
+	bool mld_old; /* the querier knows RFC 2710 only */
+	uint8_t mld_said; /* reports that nobody had asked for: two are due */
 	unsigned n_addrs;
 	struct ip_prefix addr[DP_MAX_PORT_ADDR + 1]; /* with their host bits; the link-local one last */
 };
@@ -284,6 +287,14 @@ void ike_input_packet(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
 void arp_ask(struct dp *dp, uint8_t port, const struct ip_addr *addr, const uint8_t *to);
 void arp_announce(struct dp *dp);
 void arp_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
+
+/* ---- mld.c ---- */
+struct ip_addr ip6_solicited_node(const struct ip_addr *addr);
+/* The groups of our addresses: into the devices' filters, and soon reported. The ports are open. */
+void mld_start(struct dp *dp);
+/* A query, data at the IP header. Takes it. */
+void mld_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
+void mld_tick(struct dp *dp, uint64_t now_ms);
 
 /* ---- nd.c: the same for IPv6, RFC 4861 ---- */
 void nd_ask(struct dp *dp, uint8_t port, const struct ip_addr *addr, const uint8_t *to);

@@ -137,3 +137,25 @@ uint16_t stage_cut(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 	}
 	return kept;
 }
+
+uint16_t stage_cut_outer(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct rte_mbuf *part[MAX_FRAGMENTS];
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		const struct sa *sa = lc->sa_out[pkt_meta(pkts[i])->slot].sa;
+		uint32_t len = rte_pktmbuf_pkt_len(pkts[i]);
+		int parts;
+
+		if (ip_version(rte_pktmbuf_mtod(pkts[i], const uint8_t *)) == 4 || !sa ||
+		    !sa->outer_mtu || len <= sa->outer_mtu) {
+			pkts[kept++] = pkts[i];
+			continue;
+		}
+		parts = packet_split6(lc, pkts[i], sa->outer_mtu, part);
+		for (int k = 0; k < parts; k++) /* at most 2 * BURST at once */
+			stage_forward(lc, &part[k], 1);
+	}
+	return kept;
+}

@@ -50,7 +50,9 @@ static void input6(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 		ike_input_packet(dp, w, pkt);
 	else if (chain.l4_off < len && ip[chain.l4_off] >= ND_FIRST && ip[chain.l4_off] <= ND_LAST)
 		nd_input(dp, w, pkt);
-	else
+	else if (chain.l4_off < len && ip[chain.l4_off] == MLD_QUERY)
+		mld_input(dp, w, pkt);
+	else if (!pmtu_input6(dp, w, pkt))
 		icmp_input(dp, w, pkt);
 }
 

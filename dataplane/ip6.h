@@ -6,6 +6,7 @@
 #include "wire.h"
 
 /* ICMPv6 types of Neighbour Discovery, RFC 4861, and the hop limit that no router lets through. */
+enum { MLD_QUERY = 130 }; /* RFC 3810 */
 enum { ND_FIRST = 133, ND_SOLICIT = 135, ND_ADVERT = 136, ND_LAST = 137, ND_HOPS = 255 };
 
 #define IP6_MAX_EXTENSIONS 8 /* more than that is not honest traffic */

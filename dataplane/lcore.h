@@ -283,6 +283,9 @@ void stage_reassemble(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, stru
  * for their SA and may be cut, and sends the pieces on through stage_esp_out() and stage_forward().
  * Returns how many are left, which are for the caller to encrypt. */
 uint16_t stage_cut(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);
+/* Encrypted packets that leave over IPv6, where routers cut nothing, and are larger than the path carries:
+ * sends them on in fragments. Returns how many others are left. */
+uint16_t stage_cut_outer(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);
 /* Encrypts: data starts at the inner IP header, meta.slot names the SA on this lcore. On return the
  * data starts at the outer IP header and PKT_PROTECTED is set. */
 uint16_t stage_esp_out(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n);

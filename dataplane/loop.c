@@ -22,6 +22,8 @@ static void encrypt(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 	watch_at(lc, AT_ESP_OUT, pkts, n);
 	n = stage_cut(lc, pkts, n);
 	n = stage_esp_out(lc, pkts, n);
+	if (unlikely(lc->path_mtu))
+		n = stage_cut_outer(lc, pkts, n);
 	watch_at(lc, AT_FORWARD, pkts, n);
 	stage_forward(lc, pkts, n);
 }

@@ -10,15 +10,6 @@ enum { ND_FLAGS = 4, ND_TARGET = 8, ND_LEN = 24, ND_OPTION = 24, OPTION_LEN = 8 
 
 static const struct ip_addr all_nodes = { IP_V6, { 0xff, 2, [15] = 1 } };
 
-/* RFC 4291 section 2.7.1 */
-static struct ip_addr solicited_node(const struct ip_addr *addr)
-{
-	struct ip_addr group = { IP_V6, { 0xff, 2, [11] = 1, 0xff } };
-
-	memcpy(group.b + 13, addr->b + 13, 3);
-	return group;
-}
-
 /* ------------------------------------------------------------------------- sending ---------- */
 
 struct message {
@@ -71,7 +62,7 @@ void nd_ask(struct dp *dp, uint8_t port, const struct ip_addr *addr, const uint8
 			     .type = ND_SOLICIT,
 			     .option = OPT_SOURCE,
 			     .src = port_address(&dp->port[port], addr),
-			     .dst = to ? *addr : solicited_node(addr),
+			     .dst = to ? *addr : ip6_solicited_node(addr),
 			     .target = *addr,
 			     .to = to };
 
@@ -165,7 +156,7 @@ static bool solicit_input(struct dp *dp, struct worker *w, uint8_t port, const s
 				  .target = r->target,
 				  .to = r->source };
 	bool probe = ip6_is_unspecified(r->src.b); /* somebody wants the address for himself */
-	struct ip_addr group = solicited_node(&r->target), ours;
+	struct ip_addr group = ip6_solicited_node(&r->target), ours;
 	bool for_us = port_has(&dp->port[port], &r->target);
 
 	if (probe && (r->source || !ip_addr_equal(&r->dst, &group)))

@@ -4,11 +4,12 @@
 #include "log.h"
 
 enum { UNREACHABLE = 3, FRAG_NEEDED = 4 };
+enum { TOO_BIG6 = 2, MTU6 = 4 }; /* ICMPv6, RFC 4443 section 3.2: 32 bits of MTU */
 
 /* What a router quotes of a packet that it could not pass on. */
 struct quote {
 	struct ip_addr local, remote;
-	uint16_t len; /* of the whole packet, as its header says */
+	uint32_t len; /* of the whole packet, as its header says */
 	uint32_t spi, seq;
 };
 
@@ -116,14 +117,12 @@ static const struct sa *sender_find(const struct dp *dp, const struct quote *q)
 	return NULL;
 }
 
-/* len bytes from the quoted header on. AH has its SPI and number four bytes further. */
-static bool quote_read(struct quote *q, const uint8_t *ip, unsigned len)
+/* The SPI and sequence number behind the IP headers, l4 of the len bytes from ip on. AH has them four
+ * bytes further. */
+static bool quote_l4_read(struct quote *q, const uint8_t *ip, unsigned len, unsigned l4,
+			  uint8_t proto)
 {
-	unsigned l4 = len >= IP4_LEN ? ip4_header_len(ip) : 0;
-
-	if (l4 < IP4_LEN || ip[0] >> 4 != 4)
-		return false;
-	switch (ip[IP4_PROTO]) {
+	switch (proto) {
 	case PROTO_ESP:
 		break;
 	case PROTO_AH:
@@ -137,18 +136,46 @@ static bool quote_read(struct quote *q, const uint8_t *ip, unsigned len)
 	default:
 		return false;
 	}
-	if (len < l4 + 8 || (load_be16(ip + IP4_FRAG) & IP4_OFFSET_MASK))
+	if (len < l4 + 8)
 		return false;
-	*q = (struct quote){ .local = ip_addr_v4(load_be32(ip + IP4_SRC)),
-			     .remote = ip_addr_v4(load_be32(ip + IP4_DST)),
-			     .len = load_be16(ip + IP4_TOTAL),
-			     .spi = load_be32(ip + l4),
-			     .seq = load_be32(ip + l4 + 4) };
+	q->spi = load_be32(ip + l4);
+	q->seq = load_be32(ip + l4 + 4);
 	return true;
 }
 
+/* A first fragment of ours is as good as a whole packet: its length is what did not fit. */
+static bool quote6_read(struct quote *q, const uint8_t *ip, unsigned len)
+{
+	struct ip6_chain chain;
+
+	if (len < IP6_LEN || ip_version(ip) != 6 || ip6_chain_read(ip, len, &chain) != DROP_COUNT ||
+	    chain.frag & IP6F_OFFSET_MASK)
+		return false;
+	*q = (struct quote){ .local = { .family = IP_V6 },
+			     .remote = { .family = IP_V6 },
+			     .len = ip6_total(ip) };
+	memcpy(q->local.b, ip + IP6_SRC, 16);
+	memcpy(q->remote.b, ip + IP6_DST, 16);
+	return quote_l4_read(q, ip, len, chain.l4_off, chain.proto);
+}
+
+/* len bytes from the quoted header on. */
+static bool quote_read(struct quote *q, const uint8_t *ip, unsigned len)
+{
+	unsigned l4 = len >= IP4_LEN ? ip4_header_len(ip) : 0;
+
+	if (l4 < IP4_LEN || ip[0] >> 4 != 4)
+		return false;
+	if (load_be16(ip + IP4_FRAG) & IP4_OFFSET_MASK)
+		return false;
+	*q = (struct quote){ .local = ip_addr_v4(load_be32(ip + IP4_SRC)),
+			     .remote = ip_addr_v4(load_be32(ip + IP4_DST)),
+			     .len = load_be16(ip + IP4_TOTAL) };
+	return quote_l4_read(q, ip, len, l4, ip[IP4_PROTO]);
+}
+
 /* RFC 1191 section 7: the next smaller of the usual sizes, for routers that name none. */
-static uint16_t plateau(uint16_t len)
+static uint16_t plateau(uint32_t len)
 {
 	static const uint16_t sizes[] = { 8166, 4352, 2002, 1492, 1280, 1006, PMTU_MIN_V4 };
 	unsigned i = 0;
@@ -208,6 +235,36 @@ bool pmtu_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 	if (!(pkt_meta(pkt)->flags & PKT_FROM_ESP) && sum_fold(sum_add(0, icmp, len)) == 0xffff &&
 	    quote_read(&q, icmp + ICMP_LEN, len - ICMP_LEN))
 		bad = said(dp, &q, load_be16(icmp + ICMP_MTU), &router);
+	if (bad == DROP_COUNT)
+		rte_pktmbuf_free(pkt);
+	else
+		host_drop(w, pkt, bad);
+	return true;
+}
+
+bool pmtu_input6(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *), *icmp;
+	unsigned len = rte_pktmbuf_data_len(pkt);
+	enum drop_reason bad = DROP_icmp_unbelieved;
+	struct ip_addr router = { .family = IP_V6 };
+	struct ip6_chain chain;
+	struct quote q;
+	uint32_t mtu;
+
+	if (pkt->nb_segs != 1 || len < IP6_LEN || ip6_chain_read(ip, len, &chain) != DROP_COUNT ||
+	    chain.frag || len < (unsigned)chain.l4_off + ICMP_LEN)
+		return false;
+	icmp = ip + chain.l4_off;
+	if (chain.proto != PROTO_ICMP6 || icmp[ICMP_TYPE] != TOO_BIG6)
+		return false;
+	len -= chain.l4_off;
+	memcpy(router.b, ip + IP6_SRC, 16);
+	mtu = load_be32(icmp + MTU6);
+	if (!(pkt_meta(pkt)->flags & PKT_FROM_ESP) &&
+	    ip6_l4_sum(ip, PROTO_ICMP6, icmp, len) == 0xffff && mtu != 0 &&
+	    quote6_read(&q, icmp + ICMP_LEN, len - ICMP_LEN))
+		bad = said(dp, &q, (uint16_t)RTE_MIN(mtu, UINT16_MAX), &router);
 	if (bad == DROP_COUNT)
 		rte_pktmbuf_free(pkt);
 	else

@@ -35,6 +35,8 @@ struct pmtu {
 
 /* An ICMP packet that was punted. False: about something else, still the caller's. */
 bool pmtu_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
+/* The same for ICMPv6; the chain of its headers is sound. */
+bool pmtu_input6(struct dp *dp, struct worker *w, struct rte_mbuf *pkt);
 /* What an outer packet to remote may measure: by the route and by what was learnt; 0 = no route. */
 uint16_t pmtu_outer(const struct dp *dp, const struct ip_addr *remote);
 /* Forgets what is too old. */

@@ -197,3 +197,146 @@ Test(pmtu, flood_of_messages)
 	cr_expect_lt(dp->worker[0].drop[DROP_icmp_unbelieved], 300);
 	cr_expect_gt(dp->worker[0].drop[DROP_punt_policed], 600);
 }
+
+/* ------------------------------------------------------------------------- IPv6 ------------- */
+
+#define PEER6 "2001:db8:9::2"
+
+struct message6 {
+	const char *src, *dst; /* of the quoted packet; NULL: ours */
+	uint32_t spi, seq, mtu;
+	uint16_t len;	 /* 0: 1500 */
+	uint8_t proto;	 /* 0: ESP */
+	uint16_t frag;	 /* not 0: it was a fragment, with this in its header */
+	unsigned quoted; /* bytes of the quote behind the IPv6 header, 0: 40 */
+	bool bad_sum, from_esp;
+};
+
+static struct rte_mbuf *message6(const struct message6 *m)
+{
+	uint8_t icmp[160] = { 2 }, *ip = icmp + ICMP_LEN, *l4 = ip + IP6_LEN;
+	struct env_packet6 p = { .src = "2001:db8:9::2", .dst = WAN_ADDR6, .next = PROTO_ICMP6,
+				 .data = icmp, .sum = !m->bad_sum,
+				 .len = ICMP_LEN + IP6_LEN + (m->quoted ? m->quoted : 40) };
+	uint8_t proto = m->proto ? m->proto : PROTO_ESP;
+	struct rte_mbuf *pkt;
+
+	store_be32(icmp + 4, m->mtu);
+	ip[0] = 0x60;
+	store_be16(ip + IP6_PAYLOAD, (uint16_t)((m->len ? m->len : 1500) - IP6_LEN));
+	ip[IP6_NEXT] = m->frag ? PROTO_FRAGMENT : proto;
+	memcpy(ip + IP6_SRC, env_addr(m->src ? m->src : WAN_ADDR6).b, 16);
+	memcpy(ip + IP6_DST, env_addr(m->dst ? m->dst : PEER6).b, 16);
+	if (m->frag) {
+		l4[IP6F_NEXT] = proto;
+		store_be16(l4 + IP6F_FRAG, m->frag);
+		l4 += IP6F_LEN;
+	}
+	if (proto == PROTO_UDP) {
+		store_be16(l4, 4500);
+		l4 += 8;
+	} else if (proto == PROTO_AH) {
+		l4 += 4;
+	}
+	store_be32(l4, m->spi ? m->spi : SPI);
+	store_be32(l4 + 4, m->seq ? m->seq : SEQ - 10);
+	pkt = env_ip6(lc, &p);
+	if (m->from_esp)
+		pkt_meta(pkt)->flags |= PKT_FROM_ESP;
+	return pkt;
+}
+
+static uint16_t told6(const struct message6 *m)
+{
+	memset(&dp->pmtu, 0, sizeof(dp->pmtu));
+	for (unsigned i = 0; i < 2; i++) {
+		sa[i]->local = env_addr(WAN_ADDR6);
+		sa[i]->remote = env_addr(PEER6);
+		sa[i]->outer_mtu = 1500;
+	}
+	host_input(dp, &dp->worker[0], message6(m));
+	cr_expect_eq(sa[0]->outer_mtu, sa[1]->outer_mtu);
+	return sa[0]->outer_mtu;
+}
+
+Test(pmtu, packet_too_big)
+{
+	static const struct message6 good[] = {
+		{ .mtu = 1400 },
+		{ .mtu = 1400, .spi = SPI + 1 },
+		{ .mtu = 1400, .seq = SEQ },
+		{ .mtu = 1400, .proto = PROTO_UDP },
+		{ .mtu = 1400, .proto = PROTO_AH },
+		{ .mtu = 1400, .frag = IP6F_MF }, /* of ours, the first */
+		{ .mtu = 1400, .quoted = 8 },
+	};
+	static const struct message6 bad[] = {
+		{ .mtu = 1400, .spi = SPI + 7 },
+		{ .mtu = 1400, .dst = "2001:db8:9::a" },
+		{ .mtu = 1400, .src = LAN_ADDR6 },
+		{ .mtu = 1400, .seq = SEQ + 1 },
+		{ .mtu = 1400, .seq = SEQ - PMTU_SEQ_PAST - 1 },
+		{ .mtu = 1400, .len = 1400 },
+		{ .mtu = 1400, .proto = PROTO_TCP },
+		{ .mtu = 1400, .frag = 8 },
+		{ .mtu = 1400, .quoted = 7 },
+		{ .mtu = 1400, .proto = PROTO_UDP, .quoted = 15 },
+		{ .mtu = 1400, .bad_sum = true },
+		{ .mtu = 1400, .from_esp = true },
+		{ .mtu = 0 },
+		{ .mtu = 0x10000 },
+		{ .mtu = UINT32_MAX },
+	};
+	struct message6 small = { .mtu = 68 };
+
+	for (unsigned i = 0; i < RTE_DIM(good); i++)
+		cr_expect_eq(told6(&good[i]), 1400, "good %u: %u", i, sa[0]->outer_mtu);
+	cr_expect_eq(dp->worker[0].drop[DROP_icmp_unbelieved], 0);
+	for (unsigned i = 0; i < RTE_DIM(bad); i++) {
+		cr_expect_eq(told6(&bad[i]), 1500, "bad %u: %u", i, sa[0]->outer_mtu);
+		cr_expect_eq(dp->worker[0].drop[DROP_icmp_unbelieved], i + 1, "bad %u", i);
+	}
+	cr_expect_eq(told6(&small), 1280, "RFC 8201 section 4: never less");
+	cr_expect_eq(lc->path_mtu, 1280);
+}
+
+/* What the path does not carry leaves in fragments, which together are the packet. */
+Test(pmtu, outer_packets_are_cut)
+{
+	uint8_t data[1400];
+	struct env_packet6 p = { .src = WAN_ADDR6, .dst = "2001:db8:2::9", .next = PROTO_ESP, .data = data,
+				 .len = sizeof(data) };
+	struct rte_mbuf *pkt[3];
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7);
+	pkt[0] = env_ip6(lc, &p);
+	p.len = 1240;
+	pkt[1] = env_ip6(lc, &p); /* this one fits */
+	pkt[2] = env_ip(lc, &(struct env_packet){ .src = WAN_ADDR, .dst = PEER, .payload = 1400 });
+	for (unsigned i = 0; i < 3; i++)
+		*pkt_meta(pkt[i]) = (struct pkt_meta){ .slot = 3,
+						       .flags = PKT_PROTECTED | PKT_LOCAL_OUT };
+	sa[0]->outer_mtu = 1280;
+	lc->sa_out[3].sa = sa[0];
+	cr_assert_eq(stage_cut_outer(lc, pkt, 3), 2);
+	cr_expect_eq(rte_pktmbuf_pkt_len(pkt[0]), 1280);
+	cr_expect_eq(rte_pktmbuf_mtod(pkt[1], uint8_t *)[0], 0x45);
+	cr_assert_eq(lc->tx[0].n, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		const uint8_t *ip = rte_pktmbuf_mtod_offset(lc->tx[0].pkt[i], uint8_t *, ETH_LEN);
+		const uint8_t *f = ip + IP6_LEN;
+		unsigned len = ip6_total(ip) - IP6_LEN - IP6F_LEN;
+
+		cr_assert_leq(ip6_total(ip), 1280);
+		cr_expect_eq(ip[IP6_NEXT], PROTO_FRAGMENT);
+		cr_expect_eq(f[IP6F_NEXT], PROTO_ESP);
+		cr_expect_eq(load_be16(f + IP6F_FRAG), at | (i == 0));
+		cr_expect_arr_eq(f + IP6F_LEN, data + at, len);
+		at += len;
+	}
+	cr_expect_eq(at, sizeof(data));
+	rte_pktmbuf_free(pkt[0]);
+	rte_pktmbuf_free(pkt[1]);
+}

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Two shrike gateways over IPv6: IKE, ESP and Neighbour Discovery on the wire, hosts of both families behind.
 #
+# Between them is a bridge that passes on what goes to a group only where somebody has said that he listens to it
+# (MLD snooping, RFC 4541), and that asks.
+#
 #   host a              gateway a                                 gateway b              host b
 #   10.1.0.1 ─────── 10.1.0.254 │                                │ 10.2.0.254 ─────── 10.2.0.1
 #   2001:db8:1::1    2001:db8:1::fe │ 2001:db8:9::1 ═══ 2001:db8:9::2 │ 2001:db8:2::fe    2001:db8:2::1
@@ -54,6 +57,19 @@ host_add6() {
 	ip -n "$P-$1" route add default via "2001:db8:$3::fe" dev "$2"
 }
 
+snooping_bridge() {
+	in_ns w sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0
+	ip -n "$P-w" link add br0 type bridge mcast_snooping 1 mcast_querier 1 mcast_query_response_interval 100 mcast_startup_query_interval 100
+	for p in p1 p2; do
+		in_ns w sysctl -qw "net.ipv6.conf.$p.disable_ipv6=1"
+		ip -n "$P-w" link set $p master br0
+	done
+	ip -n "$P-w" link set br0 up
+}
+
+# listens PORT GROUP: the bridge knows it
+listens() { bridge -n "$P-w" mdb show dev br0 | grep -q "port $1 grp $2 "; }
+
 pings() { # FROM-NS TO
 	local i
 	for i in 1 2 3; do in_ns "$1" ping -q -c 5 -i 0.1 -W 2 "$2" >"$STATE/ping.log" 2>&1 && return 0; done
@@ -68,7 +84,9 @@ one_round() { # NAME FILTER-FOR-ESP
 	shrike_up b b && shrike_up a a || { fail "$name a gateway did not start"; return; }
 	shrikectl a up other/four >/dev/null 2>&1
 	shrikectl a up other/six >/dev/null 2>&1
-	if ! pings ha 10.2.0.1; then
+	if ! until_true 10 listens p1 ff02::1:ff00:1 || ! until_true 10 listens p2 ff02::1:ff00:2; then
+		fail "$name a bridge that snoops does not know the gateways' groups: $(bridge -n "$P-w" mdb show dev br0 | tr '\n' ' ')"
+	elif ! pings ha 10.2.0.1; then
 		fail "$name IPv4 in IPv6"
 	elif ! pings ha 2001:db8:2::1 || ! pings hb 2001:db8:1::1; then
 		fail "$name IPv6 in IPv6"
@@ -77,11 +95,11 @@ one_round() { # NAME FILTER-FOR-ESP
 	else
 		wire_stop
 		esp=$(tshark -r "$wire" -Y "$filter" 2>/dev/null | wc -l)
-		clear=$(tshark -r "$wire" -Y '!(isakmp || esp || icmpv6.type == 135 || icmpv6.type == 136 || ipv6.fragment)' 2>/dev/null | wc -l)
+		clear=$(tshark -r "$wire" -Y '!(isakmp || esp || icmpv6.type == 135 || icmpv6.type == 136 || icmpv6.type == 130 || icmpv6.type == 143 || ipv6.fragment || eth.src == '"$(in_ns w cat /sys/class/net/br0/address)"')' 2>/dev/null | wc -l)
 		if [ "$esp" -lt 30 ] || [ "$clear" != 0 ]; then
-			fail "$name $esp ESP frames, $clear that are neither ESP, IKE nor Neighbour Discovery"
+			fail "$name $esp ESP frames, $clear that are neither ESP, IKE, Neighbour Discovery nor MLD"
 		else
-			pass "$name both families through, $esp ESP frames, nothing else on the wire but IKE and Neighbour Discovery"
+			pass "$name both families through, $esp ESP frames, nothing else on the wire but IKE, Neighbour Discovery and MLD, through a snooping bridge"
 		fi
 	fi
 	shrike_down a
@@ -90,8 +108,9 @@ one_round() { # NAME FILTER-FOR-ESP
 
 lab_init ipv6
 have_shrike || { skip "ipv6 the build has no shrike in $BUILD"; exit 0; }
-netns_add ha && netns_add a && netns_add b && netns_add hb
-link_add ha h0 a lan && link_add a wan b wan && link_add b lan hb h0
+netns_add ha && netns_add a && netns_add b && netns_add hb && netns_add w
+link_add ha h0 a lan && link_add a wan w p1 && link_add b wan w p2 && link_add b lan hb h0
+snooping_bridge
 host_add ha h0 1 10.1.0.254
 host_add hb h0 2 10.2.0.254
 host_add6 ha h0 1
