@@ -565,8 +565,9 @@ struct isakmp_sa *sa_find_first(struct ike *ike, const uint8_t *icookie,
 bool half_open_full(struct ike *ike, const struct ip_addr *source);
 void sa_retire(struct isakmp_sa *sa, uint64_t grace_us); /* a newer one took over */
 bool sa_usable(const struct isakmp_sa *sa); /* for new Quick Modes and Informationals */
-/* How many Quick Modes were done or are under way under it. */
-unsigned sa_quick_used(const struct isakmp_sa *sa);
+/* More Quick Modes were done or are under way under it than it may carry; ours false: without
+ * those that we began. */
+bool sa_quick_beyond(const struct isakmp_sa *sa, bool ours);
 /* How many Quick Modes it may still carry, by either side. */
 unsigned sa_quick_left(const struct isakmp_sa *sa);
 /* An SA that the responder has, and we do not want: it is told, where keys are there to tell it. */

@@ -267,6 +267,15 @@ static bool fragment_take(struct ike *ike, struct isakmp_sa *sa, struct peer *pe
 	return true;
 }
 
+/* Those of a peer that may have any address are taken until it has said which peer it is: another one
+ * of that kind may want them. */
+static bool fragments_refused(const struct isakmp_sa *sa, const struct peer *peer)
+{
+	bool known = peer->cfg.remote.family != IP_NONE || (sa && sa->established_us);
+
+	return known && peer->cfg.fragmentation == FRAGMENTATION_NO;
+}
+
 bool fragment_input(struct ike *ike, struct isakmp_sa *sa, struct inmsg *m, struct buf *whole)
 {
 	struct peer *peer = sa ? sa->peer : peer_by_path(ike, m->path, 0);
@@ -274,7 +283,7 @@ bool fragment_input(struct ike *ike, struct isakmp_sa *sa, struct inmsg *m, stru
 	const char *why;
 
 	ike->totals.fragments_in++;
-	if (!peer || peer->down || peer->cfg.fragmentation == FRAGMENTATION_NO || ike->closing ||
+	if (!peer || peer->down || fragments_refused(sa, peer) || ike->closing ||
 	    payload_list_parse(m->hdr.next, m->raw.p + ISAKMP_HDR_LEN,
 			       m->hdr.length - ISAKMP_HDR_LEN, &m->list, &why) != 0 ||
 	    m->list.n != 1 || fragment_parse(m->list.p[0].body, &f) != 0) {

@@ -230,19 +230,26 @@ uint32_t sa_msgid_new(struct isakmp_sa *sa)
 
 /* ------------------------------------------------------------------------------- life ------- */
 
-unsigned sa_quick_used(const struct isakmp_sa *sa)
+static unsigned quick_used(const struct isakmp_sa *sa, bool ours)
 {
 	const struct exchange *x;
 	unsigned used = sa->quick_modes;
 
 	TAILQ_FOREACH(x, &sa->exchanges, link)
-		used += !x->dead && !x->done && x->type == EXCH_QUICK;
+		used += !x->dead && !x->done && x->type == EXCH_QUICK && (ours || !x->initiator);
 	return used;
+}
+
+bool sa_quick_beyond(const struct isakmp_sa *sa, bool ours)
+{
+	unsigned limit = sa->peer->cfg.quick_limit;
+
+	return limit && quick_used(sa, ours) > limit;
 }
 
 unsigned sa_quick_left(const struct isakmp_sa *sa)
 {
-	unsigned limit = sa->peer->cfg.quick_limit, used = sa_quick_used(sa);
+	unsigned limit = sa->peer->cfg.quick_limit, used = quick_used(sa, true);
 
 	if (limit == 0)
 		return UINT_MAX;

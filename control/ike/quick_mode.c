@@ -365,6 +365,18 @@ static bool qm_same_selectors(struct exchange *x, const struct payload *id_i,
 	return false;
 }
 
+/* The last one that the SA may carry was its maker's, see qm_beyond_limit(). True after failing the
+ * exchange. */
+static bool qm_too_late(struct exchange *x)
+{
+	if (x->sa->initiator || !sa_quick_beyond(x->sa, true))
+		return false;
+	exchange_fail(x, 0, "Quick Mode for %s gives way to one that %s began at the same time: one Main "
+		      "Mode SA may carry %u", x->qm.child->cfg.name, x->sa->peer->cfg.name,
+		      x->sa->peer->cfg.quick_limit);
+	return true;
+}
+
 void qm_handle_2(struct exchange *x, const struct inmsg *m)
 {
 	struct qm *q = &x->qm;
@@ -374,6 +386,8 @@ void qm_handle_2(struct exchange *x, const struct inmsg *m)
 	struct esp_policy policy = qm_policy(x, q->child);
 	char why[WHY_LEN] = "";
 
+	if (qm_too_late(x))
+		return;
 	if (sa_payload_parse(buf_view(&q->sa_body), &x->ike->offer, &bad) != 0 ||
 	    sa_payload_parse(need(m, PL_SA)->body, &x->ike->answer, &bad) != 0 ||
 	    esp_answer_check(&x->ike->offer, &x->ike->answer, &q->choice, why, sizeof(why)) != 0) {

@@ -135,8 +135,9 @@ static bool qm_beyond_limit(struct exchange *x)
 	uint32_t limit = sa->peer->cfg.quick_limit;
 	struct pair *pair;
 
-	/* this one is counted already: it must be within what is left without it */
-	if (limit == 0 || sa_quick_used(sa) <= limit)
+	/* This one is counted already. Where both sides begin what each takes for the last one, it is the
+	 * maker's of the Main Mode SA: if both refused, neither would have any. */
+	if (!sa_quick_beyond(sa, sa->initiator))
 		return false;
 	exchange_fail(x, N_NO_PROPOSAL_CHOSEN,
 		      "%s asks for another Quick Mode for %s, but one Main Mode SA may carry %u of "

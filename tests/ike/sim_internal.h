@@ -10,6 +10,7 @@
 #define MSG_CAP           8192
 #define POLICIES_PER_PEER 8
 #define SINK_BUCKETS      256
+#define SIM_USED_UP       16
 
 struct sink_sa {
 	LIST_ENTRY(sink_sa) bucket;          /* by ref.spi */
@@ -49,6 +50,8 @@ struct sim_node {
 	LIST_HEAD(, sink_sa) sas[SINK_BUCKETS];
 	LIST_HEAD(, sim_reservation) reserved[SINK_BUCKETS];
 	unsigned n_sas, n_reserved, slots;
+	uint32_t used_up[SIM_USED_UP]; /* inbound SPIs of late that went with their volume, in turns */
+	unsigned n_used_up;
 	struct sim_policy *policies; /* n_peers * POLICIES_PER_PEER */
 	struct ike_diagnosis *diagnosed; /* the last of each kind, text "": none; or NULL */
 };

@@ -62,17 +62,13 @@ static void traffic_policy(struct sim_node *n, unsigned policy)
 	s->totals.packets++;
 }
 
-/* Was it among the last packets before the hard limit of its SA, which the other end has already
- * taken away? Its lcore counts the flow without delay, see sim_volume.c. */
-static bool volume_over(struct sim *s, const struct sim_ev *e)
+/* Was it under way when the volume of its SA was used up, which counts the flow without delay (see
+ * sim_volume.c)? */
+static bool volume_over(const struct sim_node *n, const struct sim_ev *e)
 {
-	struct sim_node *from = sim_node_at(s, &e->path.remote);
-	struct sink_sa *sa;
-
-	for (unsigned p = 0; from && s->cfg.rate && p < from->n_peers * POLICIES_PER_PEER; p++)
-		TAILQ_FOREACH(sa, &from->policies[p].senders, sender)
-			if (sa->p.spi == e->spi && sa->dead)
-				return true;
+	for (unsigned i = 0; i < SIM_USED_UP; i++)
+		if (n->used_up[i] == e->spi)
+			return true;
 	return false;
 }
 
@@ -83,7 +79,7 @@ void sim_traffic_arrives(struct sim_node *n, const struct sim_ev *e)
 
 	if (!in) {
 		s->totals.unknown++;
-		if (e->clean && !volume_over(s, e))
+		if (e->clean && !volume_over(n, e))
 			sim_violated(s, "node %u does not know SPI %08x: a packet is lost", n->idx,
 				     e->spi);
 		ike_bad_spi(n->ike, &e->path.remote, e->spi);

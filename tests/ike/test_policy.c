@@ -134,6 +134,32 @@ Test(policy, both_do_not_renew_at_once_under_a_new_main_mode)
 	two_nodes_end(s);
 }
 
+/* Both sides begin what each takes for the last Quick Mode of the Main Mode SA: that of its maker is done,
+ * at once, and no third one. */
+Test(policy, the_last_quick_mode_is_the_makers)
+{
+	struct sim *s = two_nodes();
+	struct ike_totals t;
+
+	for (unsigned i = 0; i < 2; i++)
+		sim_peer_cfg(s, i, 1 - i)->quick_limit = 2;
+	sim_peer_cfg(s, 0, 1)->initiate = false;
+	sim_start(s);
+	sim_run(s, 10 * SEC);
+	must_be_up(s);
+	for (unsigned i = 0; i < 2; i++)
+		ike_rekey(sim_engine(s, i), i ? "node0/net0" : "node1/net0");
+	sim_run(s, SEC / 2);
+	for (unsigned i = 0; i < 2; i++) {
+		ike_totals(sim_engine(s, i), &t);
+		cr_expect_eq(t.rekeys_phase2, 1, "node %u: %u", i, (unsigned)t.rekeys_phase2);
+		cr_expect_eq(t.phase1.count, 1);
+	}
+	sim_run(s, 60 * SEC);
+	must_be_up(s);
+	two_nodes_end(s);
+}
+
 /* Whichever of limit and lifetime is first: time ends it before the number does. */
 Test(policy, the_lifetime_ends_what_the_limit_has_not)
 {
