@@ -190,7 +190,6 @@ void am_handle_2(struct exchange *x, const struct inmsg *m)
 static bool am_only_sa(const struct isakmp_sa *sa)
 {
 	const struct isakmp_sa *o;
-	const struct isakmp_sa *o;
 
 	TAILQ_FOREACH(o, &sa->peer->sas, link)
 		if (o != sa && !o->dead && o->established_us)
