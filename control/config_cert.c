@@ -4,7 +4,46 @@
 #include <time.h>
 
 #include "config_check.h"
+#include "ocsp_http.h"
 #include "secret.h"
+
+static struct where at_top(const char *key)
+{
+	return where_key(where_at("%s", ""), key);
+}
+
+/* Whether certificates have been revoked is asked where they are used. */
+static void check_ocsp(struct check *c)
+{
+	static const char *const words[] = { "off", "if-available", "require" };
+	const struct raw_config *raw = c->raw;
+	struct ocsp_cfg ocsp = { .fetch = ocsp_http_fetch };
+	uint64_t timeout = 5000;
+	unsigned policy = OCSP_OFF;
+
+	check_word(c, at_top("ocsp"), raw->ocsp, words, 3, &policy);
+	check_duration(c, at_top("ocsp-timeout"), raw->ocsp_timeout, 1000, 20000, &timeout);
+	if (raw->ocsp_responder && !ocsp_http_url_ok(raw->ocsp_responder))
+		check_error(c, at_top("ocsp-responder"),
+			    "'%s' is not a URL of a responder: http://HOST[:PORT]/PATH",
+			    raw->ocsp_responder);
+	else if (raw->ocsp_responder)
+		check_text(c, at_top("ocsp-responder"), raw->ocsp_responder, ocsp.url,
+			   sizeof(ocsp.url));
+	if (policy == OCSP_OFF && (raw->ocsp_responder || raw->ocsp_timeout))
+		check_error(c, at_top(raw->ocsp_responder ? "ocsp-responder" : "ocsp-timeout"),
+			    "nobody is asked unless 'ocsp' is 'if-available' or 'require'");
+	if (policy == OCSP_OFF)
+		return;
+	if (!c->cfg->trust) {
+		check_error(c, at_top("ocsp"), "OCSP is of no use without 'authorities'");
+		return;
+	}
+	ocsp.policy = (enum ocsp_policy)policy;
+	ocsp.timeout_s = (unsigned)((timeout + 999) / 1000);
+	if (cert_store_set_ocsp(c->cfg->trust, &ocsp) != 0)
+		check_error(c, at_top("ocsp"), "out of memory");
+}
 
 void check_trust(struct check *c)
 {
@@ -12,11 +51,12 @@ void check_trust(struct check *c)
 	char path[2 * CONFIG_PATH_MAX], why[CERT_WHY_LEN];
 	bool required = false;
 
-	check_bool(c, where_at("require-crl"), raw->require_crl, &required);
+	check_bool(c, at_top("require-crl"), raw->require_crl, &required);
 	if (raw->authorities_count == 0) {
 		if (raw->revocation_lists_count)
 			check_error(c, where_at("revocation-lists"),
 				    "revocation lists are of no use without 'authorities'");
+		check_ocsp(c);
 		return;
 	}
 	c->cfg->trust = cert_store_new(required ? CRL_REQUIRED : CRL_IF_PRESENT);
@@ -36,6 +76,7 @@ void check_trust(struct check *c)
 		    cert_store_add_crl(c->cfg->trust, path, why, sizeof(why)) != 0)
 			check_error(c, w, "%s", why);
 	}
+	check_ocsp(c);
 }
 
 static bool same_text(const char *a, const char *b)

@@ -142,6 +142,22 @@ const struct config_option config_options[] = {
 	  "it.",
 	  "require-crl: yes" },
 
+	{ "ocsp", "off, if-available or require", "off", NULL,
+	  "Whether the responders of the authorities are asked, by OCSP, if a peer's certificate was "
+	  "revoked. A revoked one is refused. When no answer that counts comes in time, if-available "
+	  "accepts the certificate, with a warning, and require refuses it. Answers are kept until "
+	  "they end, at most for an hour; SIGHUP forgets them. The requests go over HTTP through "
+	  "this machine's own network, not through the gateway's ports: those belong to the data "
+	  "plane.",
+	  "authorities: [ca.pem]\nocsp: require" },
+	{ "ocsp-responder", "URL", NULL, "the one that each certificate names",
+	  "The responder to ask about all certificates, http:// only (answers are signed).",
+	  "authorities: [ca.pem]\nocsp: require\nocsp-responder: http://192.0.2.80:8080/" },
+	{ "ocsp-timeout", "duration", "5s", NULL,
+	  "How long to wait for a responder's answer, from 1s to 20s. One that did not answer is "
+	  "not asked again for 30 seconds.",
+	  "authorities: [ca.pem]\nocsp: if-available\nocsp-timeout: 2s" },
+
 	{ .path = "policies[]",
 	  .meaning =
 		  "Traffic that does not go into a tunnel. Policies are looked at in this order, "

@@ -64,7 +64,7 @@ struct raw_config {
 	struct raw_policy *policies;
 	struct raw_peer *peers;
 	char **authorities, **revocation_lists;
-	char *require_crl;
+	char *require_crl, *ocsp, *ocsp_responder, *ocsp_timeout;
 	unsigned ports_count, routes_count, secrets_count, policies_count, peers_count;
 	unsigned authorities_count, revocation_lists_count;
 };

@@ -27,6 +27,7 @@
 #define STOP_LEAST_US 100000
 
 #define USER_THREADS	2	 /* checks of users at a time */
+#define FETCH_THREADS	4	 /* OCSP responders asked at a time */
 #define LEASES_US	500000	 /* several leases are written together */
 #define LEASES_AGAIN_US 60000000 /* after a failure */
 
@@ -54,7 +55,7 @@ static void engine_job(void *ctx, struct ike_job *job)
 {
 	struct daemon *d = ctx;
 
-	jobs_push(job->blocks ? d->user_jobs : d->jobs, job);
+	jobs_push(d->jobs[job->kind], job);
 }
 
 static void take_jobs(struct daemon *d, struct jobs *jobs)
@@ -189,7 +190,9 @@ static void on_jobs(evutil_socket_t fd, short what, void *ctx)
 	struct daemon *d = ctx;
 
 	(void)what;
-	take_jobs(d, fd == jobs_fd(d->jobs) ? d->jobs : d->user_jobs);
+	for (unsigned i = 0; i < IKE_JOB_KINDS; i++)
+		if (fd == jobs_fd(d->jobs[i]))
+			take_jobs(d, d->jobs[i]);
 }
 
 static void daemon_stop(struct daemon *d, int signal)
@@ -236,13 +239,14 @@ static int events_start(struct daemon *d)
 			return -ENOMEM;
 	}
 	d->ev_poll = evtimer_new(d->base, on_poll, d);
-	d->ev_jobs = event_new(d->base, jobs_fd(d->jobs), EV_READ | EV_PERSIST, on_jobs, d);
-	d->ev_user_jobs =
-		event_new(d->base, jobs_fd(d->user_jobs), EV_READ | EV_PERSIST, on_jobs, d);
-	if (!d->ev_poll || !d->ev_jobs || !d->ev_user_jobs ||
-	    event_add(d->ev_user_jobs, NULL) != 0 || event_add(d->ev_poll, &now) != 0 ||
-	    event_add(d->ev_jobs, NULL) != 0)
+	if (!d->ev_poll || event_add(d->ev_poll, &now) != 0)
 		return -ENOMEM;
+	for (unsigned i = 0; i < IKE_JOB_KINDS; i++) {
+		d->ev_jobs[i] = event_new(d->base, jobs_fd(d->jobs[i]), EV_READ | EV_PERSIST,
+					  on_jobs, d);
+		if (!d->ev_jobs[i] || event_add(d->ev_jobs[i], NULL) != 0)
+			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -271,6 +275,19 @@ static int keys_start(struct daemon *d)
 	return rc;
 }
 
+static int threads_start(struct daemon *d)
+{
+	const unsigned threads[IKE_JOB_KINDS] = { [IKE_JOB_MATHS] = d->cfg->dh_threads,
+						  [IKE_JOB_USER] = USER_THREADS,
+						  [IKE_JOB_FETCH] = FETCH_THREADS };
+	int rc = 0;
+
+	for (unsigned i = 0; i < IKE_JOB_KINDS && rc == 0; i++)
+		rc = jobs_new(threads[i], d->cfg->dp.worker_cores, d->cfg->dp.n_workers,
+			      d->cfg->dp.control_core, &d->jobs[i]);
+	return rc;
+}
+
 static int engine_start(struct daemon *d)
 {
 	struct ike_ops ops = {
@@ -294,12 +311,7 @@ static int engine_start(struct daemon *d)
 
 	if (d->keys)
 		ops.ike_key = engine_key;
-	int rc = jobs_new(d->cfg->dh_threads, d->cfg->dp.worker_cores, d->cfg->dp.n_workers,
-			  d->cfg->dp.control_core, &d->jobs);
-	if (rc == 0)
-		rc = jobs_new(USER_THREADS, d->cfg->dp.worker_cores, d->cfg->dp.n_workers,
-			      d->cfg->dp.control_core, &d->user_jobs);
-
+	int rc = threads_start(d);
 	if (rc != 0) {
 		log_error("the threads for public-key maths cannot be started: %s", strerror(-rc));
 		return rc;
@@ -375,16 +387,15 @@ static void daemon_end(struct daemon *d)
 	ctl_stop(d->ctl);
 	stats_feed_stop(d);
 	chores_stop(&d->chores);
-	if (d->jobs)
-		jobs_stop(d->jobs);
-	if (d->user_jobs)
-		jobs_stop(d->user_jobs);
+	for (unsigned i = 0; i < IKE_JOB_KINDS; i++)
+		if (d->jobs[i])
+			jobs_stop(d->jobs[i]);
 	if (d->ike && d->leases_due_us)
 		leases_run(d, UINT64_MAX);
 	if (d->ike)
 		ike_free(d->ike);
-	jobs_free(d->jobs);
-	jobs_free(d->user_jobs);
+	for (unsigned i = 0; i < IKE_JOB_KINDS; i++)
+		jobs_free(d->jobs[i]);
 	if (d->dp) {
 		dp_poll(d->dp);
 		dp_stop(d->dp);
@@ -394,10 +405,9 @@ static void daemon_end(struct daemon *d)
 			event_free(d->ev_signal[i]);
 	if (d->ev_poll)
 		event_free(d->ev_poll);
-	if (d->ev_jobs)
-		event_free(d->ev_jobs);
-	if (d->ev_user_jobs)
-		event_free(d->ev_user_jobs);
+	for (unsigned i = 0; i < IKE_JOB_KINDS; i++)
+		if (d->ev_jobs[i])
+			event_free(d->ev_jobs[i]);
 	if (d->base)
 		event_base_free(d->base);
 	libevent_global_shutdown();

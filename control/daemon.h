@@ -21,7 +21,7 @@ struct daemon {
 	struct config *cfg;
 	struct dp *dp;
 	struct ike *ike;
-	struct jobs *jobs, *user_jobs; /* maths; checks of users, which may wait for others */
+	struct jobs *jobs[IKE_JOB_KINDS]; /* threads of their own for each kind */
 	struct timelines *timelines;
 	struct key_export *keys; /* NULL: none is written */
 	struct ctl *ctl;
@@ -43,7 +43,7 @@ struct daemon {
 	int lock_fd;
 
 	struct event_base *base;
-	struct event *ev_poll, *ev_jobs, *ev_user_jobs, *ev_stats, *ev_busy;
+	struct event *ev_poll, *ev_jobs[IKE_JOB_KINDS], *ev_stats, *ev_busy;
 	struct event *ev_signal[4];
 	unsigned idle_polls; /* empty dp_poll() in a row */
 	bool stopping;

@@ -101,7 +101,9 @@ static bool ended_by(const struct incident *in, const struct ike_event *ev, uint
 	if (is_phase2(&in->d) != child || (in->d.child[0] && strcmp(in->d.child, ev->child) != 0))
 		return false;
 	/* found anew with every negotiation, just before it ends */
-	return in->d.code != IKE_DIAG_LIFETIME || now_us > in->last_us + SETTLED_US;
+	bool late = in->d.code == IKE_DIAG_LIFETIME ||
+		    (in->d.code == IKE_DIAG_OCSP && in->d.degraded);
+	return !late || now_us > in->last_us + SETTLED_US;
 }
 
 void incidents_event(struct incidents *l, const struct ike_event *ev, uint64_t now_us)

@@ -4,6 +4,7 @@
  *
  * Loading is for the control thread. What works on loaded objects (cert_verify_peer, cert_own_sign,
  * cert_peer_check) is pure maths over objects that it does not change: any thread, several at once.
+ * So is OCSP, but cert_peer_ask() waits for others: not on threads that maths waits for.
  */
 #ifndef SHRIKE_IKE_CERT_H
 #define SHRIKE_IKE_CERT_H
@@ -81,6 +82,39 @@ const char *cert_peer_subject(const struct cert_peer *p, char *buf, size_t size)
 /* The hash whose HMAC makes HASH_I and HASH_R: the negotiated one, but with ECDSA the one that
  * belongs to the curve (RFC 4754 section 4). */
 enum hash_alg cert_auth_hash(uint16_t auth, enum hash_alg negotiated);
+
+/* ------------------------------------------------------------------------- OCSP ------------- */
+
+#define OCSP_MAX_URL      256
+#define OCSP_MAX_RESPONSE 65536 /* bytes */
+
+enum ocsp_policy {
+	OCSP_OFF,
+	OCSP_IF_AVAILABLE, /* revoked is refused; without an answer that counts, accepted */
+	OCSP_REQUIRED,     /* without an answer that counts, refused */
+};
+
+struct ocsp_cfg {
+	enum ocsp_policy policy;
+	char url[OCSP_MAX_URL]; /* of one responder for all; "": those that the certificates name */
+	unsigned timeout_s;     /* for one answer */
+	/* Sends a request to a responder and waits for its answer. 0 with *response malloc()ed (at most
+	 * OCSP_MAX_RESPONSE bytes), or -errno. On any thread, several at once. */
+	int (*fetch)(const char *url, unsigned timeout_s, struct view request, uint8_t **response,
+		     size_t *len);
+};
+
+/* Before the store is used. 0 or -ENOMEM. */
+int cert_store_set_ocsp(struct cert_store *s, const struct ocsp_cfg *cfg);
+/* By answers that are still valid: 0 (nothing is revoked, or OCSP is off), -EKEYREVOKED with why, or
+ * -EAGAIN: cert_peer_ask() must find out. now: seconds since the epoch, 0 = the system's. */
+int cert_peer_known(const struct cert_store *s, const struct cert_peer *p, int64_t now, char *why,
+		    size_t why_size);
+/* Asks about every certificate between the peer's and the trusted one that no valid answer is known
+ * of; waits. 0, with a why that is not empty when there was no answer; -EKEYREVOKED; -EHOSTUNREACH: no
+ * answer that counts, and one is required. */
+int cert_peer_ask(const struct cert_store *s, const struct cert_peer *p, int64_t now, char *why,
+		  size_t why_size);
 
 /* ------------------------------------------------------------------------- ourselves -------- */
 

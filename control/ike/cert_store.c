@@ -40,6 +40,7 @@ void cert_store_free(struct cert_store *s)
 		return;
 	sk_X509_pop_free(s->cas, X509_free);
 	X509_STORE_free(s->store);
+	ocsp_cache_free(s->ocsp_cache);
 	free(s);
 }
 

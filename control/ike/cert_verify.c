@@ -15,15 +15,12 @@
 #define NAME_LEN 192
 #define TIME_LEN 32
 
-struct cert_peer {
-	X509 *cert;
-};
-
 void cert_peer_free(struct cert_peer *p)
 {
 	if (!p)
 		return;
 	X509_free(p->cert);
+	sk_X509_pop_free(p->chain, X509_free);
 	free(p);
 }
 
@@ -150,8 +147,9 @@ static int on_verify(int ok, X509_STORE_CTX *ctx)
 	}
 }
 
+/* *chain: with cert first and a trusted one last, the caller's; NULL after an error. */
 static int chain_verify(const struct cert_store *s, const struct cert_bag *b, X509 *cert,
-			int64_t now, char *why, size_t why_size)
+			int64_t now, STACK_OF(X509) * *chain, char *why, size_t why_size)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	enum crl_policy policy = s->policy;
@@ -172,10 +170,12 @@ static int chain_verify(const struct cert_store *s, const struct cert_bag *b, X5
 		X509_VERIFY_PARAM_set_time(param, (time_t)now);
 	X509_STORE_CTX_set0_crls(ctx, b->crls);
 	X509_STORE_CTX_set_verify_cb(ctx, on_verify);
-	if (X509_verify_cert(ctx) == 1)
+	if (X509_verify_cert(ctx) != 1)
+		rc = explain(ctx, why, why_size);
+	else if ((*chain = X509_STORE_CTX_get1_chain(ctx)))
 		rc = 0;
 	else
-		rc = explain(ctx, why, why_size);
+		snprintf(why, why_size, "out of memory while checking a certificate");
 done:
 	X509_STORE_CTX_free(ctx);
 	return rc;
@@ -250,9 +250,10 @@ int cert_verify_peer(const struct cert_store *s, const struct cert_bag *b, const
 {
 	X509 *cert = find_by_id(b, id, why, why_size);
 	int rc = cert ? 0 : -EKEYREJECTED;
+	STACK_OF(X509) *chain = NULL;
 
 	if (rc == 0)
-		rc = chain_verify(s, b, cert, now, why, why_size);
+		rc = chain_verify(s, b, cert, now, &chain, why, why_size);
 	if (rc == 0)
 		rc = key_verify(cert, auth, why, why_size);
 	if (rc == 0) {
@@ -260,11 +261,14 @@ int cert_verify_peer(const struct cert_store *s, const struct cert_bag *b, const
 		if (*out) {
 			X509_up_ref(cert);
 			(*out)->cert = cert;
+			(*out)->chain = chain;
+			chain = NULL;
 		} else {
 			snprintf(why, why_size, "out of memory while checking a certificate");
 			rc = -EKEYREJECTED;
 		}
 	}
+	sk_X509_pop_free(chain, X509_free);
 	ERR_clear_error();
 	return rc;
 }

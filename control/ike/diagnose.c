@@ -351,9 +351,11 @@ void diag_certificate(struct ike_diagnosis *d, const struct isakmp_sa *sa, int r
 		      rc == -ENOKEY        ? IKE_DIAG_CERT_UNKNOWN_CA
 		      : rc == -EKEYEXPIRED ? IKE_DIAG_CERT_EXPIRED
 		      : rc == -EKEYREVOKED ? IKE_DIAG_CERT_REVOKED
+		      : rc == -EHOSTUNREACH || rc == 0 ? IKE_DIAG_OCSP
 					   : IKE_DIAG_CERT_OTHER,
 		      sa, NULL);
 	snprintf(d->fact, sizeof(d->fact), "%s", why);
+	d->degraded = rc == 0;
 	switch (d->code) {
 	case IKE_DIAG_CERT_UNKNOWN_CA:
 		snprintf(d->where, sizeof(d->where), "at the top");
@@ -364,6 +366,16 @@ void diag_certificate(struct ike_diagnosis *d, const struct isakmp_sa *sa, int r
 		snprintf(d->remedy, sizeof(d->remedy),
 			 "a certificate of one of our authorities for the peer; it must send "
 			 "intermediate authorities along");
+		break;
+	case IKE_DIAG_OCSP:
+		if (!d->degraded) {
+			snprintf(d->where, sizeof(d->where), "at the top");
+			snprintf(d->mend, sizeof(d->mend),
+				 "ocsp: if-available  # certificates are accepted while nobody answers");
+		}
+		snprintf(d->remedy, sizeof(d->remedy),
+			 "see whether this machine reaches the responder by its own network, which "
+			 "is not that of the gateway's ports");
 		break;
 	case IKE_DIAG_CERT_EXPIRED:
 		snprintf(d->remedy, sizeof(d->remedy),

@@ -25,6 +25,7 @@ enum ike_diag {
 	IKE_DIAG_CERT_UNKNOWN_CA,
 	IKE_DIAG_CERT_EXPIRED,
 	IKE_DIAG_CERT_REVOKED,
+	IKE_DIAG_OCSP, /* no OCSP responder says whether the peer's certificate was revoked */
 	IKE_DIAG_CERT_OTHER,
 	IKE_DIAG_SELECTORS,
 	IKE_DIAG_SILENT,

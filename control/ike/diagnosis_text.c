@@ -19,6 +19,7 @@ static const char *const code_names[IKE_DIAG_COUNT] = {
 	[IKE_DIAG_CERT_UNKNOWN_CA] = "unknown-ca",
 	[IKE_DIAG_CERT_EXPIRED] = "certificate-expired",
 	[IKE_DIAG_CERT_REVOKED] = "certificate-revoked",
+	[IKE_DIAG_OCSP] = "ocsp-silent",
 	[IKE_DIAG_CERT_OTHER] = "certificate",
 	[IKE_DIAG_SELECTORS] = "selectors",
 	[IKE_DIAG_SILENT] = "silent",
@@ -293,6 +294,10 @@ void diagnosis_say(struct ike_diagnosis *d)
 	case IKE_DIAG_CERT_REVOKED:
 	case IKE_DIAG_CERT_OTHER:
 		say(&s, "%s is not authenticated: %.340s", d->peer, d->fact);
+		break;
+	case IKE_DIAG_OCSP:
+		say(&s, "%s is %sauthenticated: %.340s", d->peer, d->degraded ? "" : "not ",
+		    d->fact);
 		break;
 	case IKE_DIAG_SELECTORS:
 		say_selectors(&s, d);

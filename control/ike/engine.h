@@ -259,6 +259,8 @@ struct auth_work {
 	size_t sig_len;
 	int64_t now, not_after; /* seconds since the epoch; not_after: of the peer's certificate */
 	bool cert_ok;           /* the certificate is fine, so it was the signature */
+	struct cert_peer *peer; /* its certificate, while OCSP is asked about it */
+	void (*then)(struct exchange *x, int rc); /* when all is known */
 	char subject[200], why[CERT_WHY_LEN];
 };
 
@@ -596,7 +598,7 @@ void sa_dpd_ack(struct isakmp_sa *sa, uint32_t seq);
 int job_start(struct exchange *x, uint16_t group, void (*resume)(struct exchange *x, int rc));
 /* Takes x->work along and calls run(x->work) on another thread, which touches nothing else; then
  * resume(x, what run returned) with x->work back. */
-int job_start_auth(struct exchange *x, int (*run)(struct auth_work *w),
+int job_start_auth(struct exchange *x, enum ike_job_kind kind, int (*run)(struct auth_work *w),
 		   void (*resume)(struct exchange *x, int rc));
 /* Has x->users check its name and password on another thread; then resume(x, result). */
 int job_start_users(struct exchange *x, void (*resume)(struct exchange *x, int rc));

@@ -159,12 +159,21 @@ struct ike_path {
 	uint16_t local_port, remote_port; /* 500 or 4500 on our side */
 };
 
+/* What a job spends its time with. Those that may wait for others must not hold up the maths, nor
+ * each other. */
+enum ike_job_kind {
+	IKE_JOB_MATHS,
+	IKE_JOB_USER,  /* a user's password is checked */
+	IKE_JOB_FETCH, /* a server is asked (OCSP) */
+	IKE_JOB_KINDS
+};
+
 /* A piece of public-key maths. The engine allocates and frees it; fn runs on any thread and touches
  * only the job; then ike_job_done() must be called on the engine's thread, exactly once. */
 struct ike_job {
 	void (*fn)(struct ike_job *job);
 	uint64_t id;
-	bool blocks; /* not maths: it may wait for something else (a user's password is checked) */
+	enum ike_job_kind kind;
 	/* engine-private data follows */
 };
 

@@ -56,7 +56,7 @@ static void job_run_auth(struct ike_job *base)
 	job->rc = job->run(job->work);
 }
 
-int job_start_auth(struct exchange *x, int (*run)(struct auth_work *w),
+int job_start_auth(struct exchange *x, enum ike_job_kind kind, int (*run)(struct auth_work *w),
 		   void (*resume)(struct exchange *x, int rc))
 {
 	struct ike *ike = x->ike;
@@ -64,7 +64,7 @@ int job_start_auth(struct exchange *x, int (*run)(struct auth_work *w),
 
 	if (!job)
 		return -ENOMEM;
-	job->base = (struct ike_job){ .fn = job_run_auth, .id = ++ike->job_ids };
+	job->base = (struct ike_job){ .fn = job_run_auth, .id = ++ike->job_ids, .kind = kind };
 	job->x = x;
 	job->run = run;
 	LIST_INSERT_HEAD(&ike->jobs, job, link);
@@ -94,7 +94,7 @@ int job_start_users(struct exchange *x, void (*resume)(struct exchange *x, int r
 
 	if (!job)
 		return -ENOMEM;
-	job->base = (struct ike_job){ .fn = job_run_users, .id = ++ike->job_ids, .blocks = true };
+	job->base = (struct ike_job){ .fn = job_run_users, .id = ++ike->job_ids, .kind = IKE_JOB_USER };
 	job->x = x;
 	LIST_INSERT_HEAD(&ike->jobs, job, link);
 	job->users = x->users;
@@ -121,6 +121,7 @@ void auth_work_free(struct ike *ike, struct auth_work *w)
 	cert_own_free(w->own);
 	cert_store_free(w->trust);
 	cert_bag_free(w->bag);
+	cert_peer_free(w->peer);
 	ike_secret_dealloc(ike, w, sizeof(*w));
 }
 

@@ -149,7 +149,7 @@ int mm_sign(struct exchange *x, void (*then)(struct exchange *x, int rc))
 	w->id = peer_local_id(sa->peer, &sa->path);
 	len = ike_id_write(&w->id, body, sizeof(body));
 	rc = mm_auth_hash(x, sa->initiator, (struct view){ body, len }, w->hash);
-	return rc ? rc : job_start_auth(x, work_sign, then);
+	return rc ? rc : job_start_auth(x, IKE_JOB_MATHS, work_sign, then);
 }
 
 /* ------------------------------------------------------------------------- their proof ------ */
@@ -170,22 +170,28 @@ int mm_verify_signed(struct exchange *x, const struct inmsg *m)
 	return -EBADMSG;
 }
 
-/* On any thread. */
+/* On any thread. -EAGAIN: all is well but for what OCSP is to say. */
 static int work_check(struct auth_work *w)
 {
-	struct cert_peer *peer = NULL;
-	int rc = cert_verify_peer(w->trust, w->bag, &w->id, w->auth, w->now, &peer, w->why,
+	int rc = cert_verify_peer(w->trust, w->bag, &w->id, w->auth, w->now, &w->peer, w->why,
 				  sizeof(w->why));
 
 	if (rc != 0)
 		return rc;
-	w->cert_ok = true;
-	w->not_after = cert_peer_not_after(peer);
-	cert_peer_subject(peer, w->subject, sizeof(w->subject));
-	rc = cert_peer_check(peer, w->auth, (struct view){ w->hash, w->hash_len },
+	w->not_after = cert_peer_not_after(w->peer);
+	cert_peer_subject(w->peer, w->subject, sizeof(w->subject));
+	rc = cert_peer_check(w->peer, w->auth, (struct view){ w->hash, w->hash_len },
 			     (struct view){ w->sig, w->sig_len });
-	cert_peer_free(peer);
+	if (rc == 0)
+		return cert_peer_known(w->trust, w->peer, w->now, w->why, sizeof(w->why));
+	w->cert_ok = true;
 	return rc;
+}
+
+/* On a thread that may wait. */
+static int work_ask(struct auth_work *w)
+{
+	return cert_peer_ask(w->trust, w->peer, w->now, w->why, sizeof(w->why));
 }
 
 /* An SA must not outlive what it rests on. */
@@ -223,10 +229,15 @@ static void mm_refused(struct exchange *x, const struct auth_work *w, int rc)
 bool mm_proved(struct exchange *x, int rc)
 {
 	struct auth_work *w = x->work;
+	struct ike_diagnosis d;
 
 	if (rc != 0) {
 		mm_refused(x, w, rc);
 		return false;
+	}
+	if (w->why[0]) {
+		diag_certificate(&d, x->sa, 0, w->why);
+		peer_diagnosis(x->sa->peer, NULL, x->sa, &d);
 	}
 	ike_note(x->ike, x->sa->peer, x->sa, "the certificate \"%s\" and its signature are good",
 		 w->subject);
@@ -293,10 +304,22 @@ bool mm_take_signed(struct exchange *x, const struct inmsg *m, struct view id)
 	return true;
 }
 
+/* The maths is done: OCSP has the last word where it must be asked. */
+static void mm_ask(struct exchange *x, int rc)
+{
+	void (*then)(struct exchange *x, int rc) = x->work->then;
+
+	if (rc != -EAGAIN)
+		then(x, rc);
+	else if (job_start_auth(x, IKE_JOB_FETCH, work_ask, then) != 0)
+		mm_public_failed(x, -ENOMEM);
+}
+
 void mm_check_signed(struct exchange *x, struct view id, void (*then)(struct exchange *x, int rc))
 {
+	x->work->then = then;
 	if (mm_auth_hash(x, !x->sa->initiator, id, x->work->hash) != 0 ||
-	    job_start_auth(x, work_check, then) != 0)
+	    job_start_auth(x, IKE_JOB_MATHS, work_check, mm_ask) != 0)
 		mm_public_failed(x, -ENOMEM);
 }
 

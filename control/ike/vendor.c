@@ -33,7 +33,8 @@ static const struct vendor_id {
 
 #define N_VENDORS (sizeof(vendor_table) / sizeof(vendor_table[0]))
 
-#define FRAGMENTS_MAIN_MODE 0x80
+#define FRAGMENTS_MAIN_MODE  0x80
+#define FRAGMENTS_AGGRESSIVE 0x40
 
 /* MD5("FRAGMENTATION") and in which exchanges: Main Mode, Aggressive Mode. Windows sends it without
  * the second part. */
@@ -41,10 +42,15 @@ static const uint8_t vendor_fragments[20] = { 0x40, 0x48, 0xb7, 0xd5, 0x6e, 0xbc
 					      0x85, 0x25, 0xe7, 0xde, 0x7f, 0x00, 0xd6,
 					      0xc2, 0xd3, 0xc0, 0x00, 0x00, 0x00 };
 
-static bool takes_fragments(struct view id)
+/* Some know only one bit, whatever the mode. */
+static bool takes_fragments(const struct isakmp_sa *sa, struct view id)
 {
+	uint8_t bits = FRAGMENTS_MAIN_MODE;
+
+	if (sa->phase1 == EXCH_AGGRESSIVE)
+		bits |= FRAGMENTS_AGGRESSIVE;
 	return id.len >= 16 && memcmp(id.p, vendor_fragments, 16) == 0 &&
-	       (id.len < sizeof(vendor_fragments) || id.p[16] & FRAGMENTS_MAIN_MODE);
+	       (id.len < sizeof(vendor_fragments) || id.p[16] & bits);
 }
 /* draft-beaulieu-ike-xauth-02 section 2, and Cisco's, whose last two bytes are a version. */
 static const uint8_t xauth_id[] = { 0x09, 0x00, 0x26, 0x89, 0xdf, 0xd6, 0xb7, 0x12 };
@@ -74,7 +80,7 @@ void vendor_read(struct isakmp_sa *sa, const struct payload_list *l)
 	const struct payload *p;
 
 	for (unsigned k = 0; (p = payload_find(l, PL_VENDOR, k)); k++) {
-		sa->peer_fragments |= takes_fragments(p->body);
+		sa->peer_fragments |= takes_fragments(sa, p->body);
 		if (p->body.len == sizeof(unity_id) &&
 		    memcmp(p->body.p, unity_id, sizeof(unity_id) - 2) == 0)
 			access_unity(sa);

@@ -189,6 +189,25 @@ Test(config_cert, dates)
 	lab_end(&l);
 }
 
+Test(config_cert, ocsp)
+{
+	struct lab l = lab_new("EC:P-256");
+	char top[512];
+
+	snprintf(top, sizeof(top), "authorities: [%s]\nocsp: require\nocsp-timeout: 2s\n"
+				   "ocsp-responder: \"http://192.0.2.80:8080/x\"\n", l.ca_file);
+	char *text = with("    secret: a\n", top);
+	config_free(load_good(text, NULL, 0));
+	free(text);
+	bad(with("    secret: a\n", "ocsp: require\n"), 23, "of no use without 'authorities'");
+	bad(with("    secret: a\n", "ocsp: perhaps\n"), 23, "ocsp must be off, if-available or");
+	bad(with("    secret: a\n", "ocsp-timeout: 2s\n"), 23, "nobody is asked unless");
+	bad(with("    secret: a\n", "ocsp: require\nocsp-timeout: 1h\n"), 24, "from 1s to 20s");
+	bad(with("    secret: a\n", "ocsp: require\nocsp-responder: \"https://192.0.2.80/\"\n"), 24,
+	    "is not a URL of a responder");
+	lab_end(&l);
+}
+
 Test(config_cert, mistakes)
 {
 	struct lab l = lab_new("EC:P-256");
@@ -202,6 +221,7 @@ Test(config_cert, mistakes)
 	    "needs 'authorities'");
 	bad(with("    auth: rsa\n    certificate: x\n", ""), 33, "needs 'key'");
 	bad(with("    auth: rsa\n    key: x\n", ""), 33, "needs 'certificate'");
+	bad(with("    secret: a\n", "require-crl: perhaps\n"), 23, "require-crl must be yes or no");
 	bad(with("    secret: a\n", "authorities: [none.pem]\n"), 23, "No such file");
 	bad(with("    secret: a\n", "revocation-lists: [a.crl]\n"), 23, "no use without");
 	snprintf(text, sizeof(text), "authorities:\n  - %s\nrevocation-lists: [%s]\n", l.ca_file,

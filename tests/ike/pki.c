@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs7.h>
 #include <openssl/x509v3.h>
@@ -58,6 +59,10 @@ X509 *pki_cert(const struct pki_cert *c)
 		add_extension(x, NID_basic_constraints, "critical,CA:TRUE");
 	if (c->san)
 		add_extension(x, NID_subject_alt_name, c->san);
+	if (c->ocsp_signing)
+		add_extension(x, NID_ext_key_usage, "OCSPSigning");
+	if (c->ocsp_url)
+		add_extension(x, NID_info_access, c->ocsp_url);
 	if (c->key_usage)
 		add_extension(x, NID_key_usage, c->key_usage);
 	must(X509_sign(x, c->issuer_key ? c->issuer_key : c->key, c->md ? c->md : EVP_sha256()) >
@@ -184,4 +189,53 @@ struct view pki_payload(uint8_t encoding, X509 *cert)
 	}
 	must(len > 0 && len < 8191);
 	return (struct view){ body, (size_t)len + 1 };
+}
+
+/* ---------------------------------------------------------------------------------- OCSP ---- */
+
+static void ocsp_add_status(OCSP_BASICRESP *basic, OCSP_CERTID *id, const struct pki_ocsp *o)
+{
+	ASN1_TIME *from = ASN1_TIME_set(NULL, o->from ? o->from : PKI_NOW - 60);
+	ASN1_TIME *to = ASN1_TIME_set(NULL, o->to ? o->to : PKI_NOW + 600);
+	ASN1_TIME *revoked = ASN1_TIME_set(NULL, PKI_NOW - 86400);
+
+	must(OCSP_basic_add1_status(basic, id, o->status, 0, revoked, from, o->no_end ? NULL : to) !=
+	     NULL);
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(to);
+	ASN1_TIME_free(revoked);
+}
+
+uint8_t *pki_ocsp(struct view request, const struct pki_ocsp *o, size_t *len)
+{
+	const uint8_t *p = request.p;
+	OCSP_REQUEST *req = d2i_OCSP_REQUEST(NULL, &p, (long)request.len);
+	OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
+	uint8_t *der = NULL, *copy;
+
+	must(req != NULL && OCSP_request_onereq_count(req) == 1);
+	OCSP_CERTID *id =
+		OCSP_CERTID_dup(OCSP_onereq_get0_id(OCSP_request_onereq_get0(req, 0)));
+	if (o->other_serial) {
+		ASN1_INTEGER *serial;
+		must(OCSP_id_get0_info(NULL, NULL, NULL, &serial, id) == 1);
+		ASN1_INTEGER_set(serial, 4711);
+	}
+	ocsp_add_status(basic, id, o);
+	if (o->nonce == PKI_NONCE_COPY)
+		must(OCSP_copy_nonce(basic, req) > 0);
+	else if (o->nonce == PKI_NONCE_OTHER)
+		must(OCSP_basic_add1_nonce(basic, (uint8_t *)"another question", 16) == 1);
+	must(OCSP_basic_sign(basic, o->signer, o->key, EVP_sha256(), NULL, 0) == 1);
+	OCSP_RESPONSE *rsp = OCSP_response_create(o->error, o->error ? NULL : basic);
+	int n = i2d_OCSP_RESPONSE(rsp, &der);
+	must(n > 0 && (copy = malloc((size_t)n)) != NULL);
+	memcpy(copy, der, (size_t)n);
+	*len = (size_t)n;
+	OPENSSL_free(der);
+	OCSP_CERTID_free(id);
+	OCSP_RESPONSE_free(rsp);
+	OCSP_BASICRESP_free(basic);
+	OCSP_REQUEST_free(req);
+	return copy;
 }

@@ -540,18 +540,18 @@ Test(fragment, vendor_id_variants)
 	static const struct {
 		size_t len;
 		uint8_t caps;
-		bool takes;
-	} cases[] = { { 20, 0xc0, true },
-		      { 20, 0x80, true },
-		      { 16, 0, true },
-		      { 20, 0x40, false },
-		      { 15, 0, false } };
+		bool takes, aggressive;
+	} cases[] = { { 20, 0xc0, true, false }, { 20, 0x80, true, false },
+		      { 16, 0, true, false },    { 20, 0x40, false, false },
+		      { 15, 0, false, false },   { 20, 0x40, true, true },
+		      { 20, 0x80, true, true } };
 	uint8_t id[20] = { 0x40, 0x48, 0xb7, 0xd5, 0x6e, 0xbc, 0xe8, 0x85,
 			   0x25, 0xe7, 0xde, 0x7f, 0x00, 0xd6, 0xc2, 0xd3 };
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct payload_list l = { .n = 1 };
-		struct isakmp_sa sa = { .natt = NATT_NONE };
+		struct isakmp_sa sa = { .phase1 = cases[i].aggressive ? EXCH_AGGRESSIVE
+								      : EXCH_IDENTITY_PROTECTION };
 		id[16] = cases[i].caps;
 		l.p[0] = (struct payload){ .type = PL_VENDOR, .body = { id, cases[i].len } };
 		vendor_read(&sa, &l);

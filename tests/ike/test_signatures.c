@@ -1,4 +1,6 @@
 /* Main Mode with certificates, both roles: who gets in, who does not, and what is said about it. */
+#include <errno.h>
+#include <openssl/ocsp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -524,4 +526,151 @@ Test(signatures, a_peer_goes_in_the_middle)
 		sim_run(l.s, SEC / 2);
 		lab_end(&l);
 	}
+}
+
+/* -------------------------------------------------------------------------- OCSP ------------ */
+
+static struct pki_ocsp ocsp_says;
+static bool ocsp_silent;
+static unsigned ocsp_asked, fetches;
+static void (*true_job)(void *, struct ike_job *);
+
+static int ocsp_fetch(const char *url, unsigned timeout_s, struct view request, uint8_t **response,
+		      size_t *len)
+{
+	(void)url;
+	(void)timeout_s;
+	ocsp_asked++;
+	if (ocsp_silent)
+		return -EHOSTUNREACH;
+	*response = pki_ocsp(request, &ocsp_says, len);
+	return 0;
+}
+
+static void count_fetches(void *ctx, struct ike_job *job)
+{
+	fetches += job->kind == IKE_JOB_FETCH;
+	true_job(ctx, job);
+}
+
+/* One node asks OCSP about the other's certificate. */
+static struct lab ocsp_lab(unsigned node, enum ocsp_policy policy, int status)
+{
+	struct ocsp_cfg cfg = { .policy = policy, .url = "http://192.0.2.80/", .fetch = ocsp_fetch };
+	struct lab l = lab_with("EC:P-256");
+	struct ike *ike = sim_engine(l.s, node);
+
+	cr_assert_eq(cert_store_set_ocsp(l.trust[node], &cfg), 0);
+	ocsp_says = (struct pki_ocsp){
+		.status = status, .signer = l.ca, .key = l.ca_key, .to = PKI_NOW + 3600
+	};
+	true_job = ike->ops.job;
+	ike->ops.job = count_fetches;
+	return l;
+}
+
+static void ocsp_good(unsigned node)
+{
+	struct lab l = ocsp_lab(node, OCSP_REQUIRED, V_OCSP_CERTSTATUS_GOOD);
+
+	sim_start(l.s);
+	sim_run(l.s, 5 * SEC);
+	must_be_up(l.s);
+	cr_expect_eq(fetches, 1, "on a thread that may wait");
+	cr_assert_eq(ike_rekey(sim_engine(l.s, node), node ? "node0" : "node1"), 0);
+	sim_run(l.s, 30 * SEC);
+	must_be_up(l.s);
+	cr_expect_eq(fetches, 1, "the answer holds for the next Main Mode");
+	cr_expect_eq(ocsp_asked, 1);
+	cr_expect_null(sim_diagnosis(l.s, node, IKE_DIAG_OCSP));
+	lab_end(&l);
+}
+
+Test(signatures, responder_asks_ocsp)
+{
+	ocsp_good(0);
+}
+
+Test(signatures, initiator_asks_ocsp)
+{
+	ocsp_good(1);
+}
+
+static void ocsp_revoked(unsigned node)
+{
+	struct lab l = ocsp_lab(node, OCSP_IF_AVAILABLE, V_OCSP_CERTSTATUS_REVOKED);
+
+	must_fail(&l, node, "was revoked by \"CN = Test CA\", says OCSP");
+	cr_assert_not_null(sim_diagnosis(l.s, node, IKE_DIAG_CERT_REVOKED));
+	lab_end(&l);
+}
+
+Test(signatures, responder_refuses_what_ocsp_calls_revoked)
+{
+	ocsp_revoked(0);
+}
+
+Test(signatures, initiator_refuses_what_ocsp_calls_revoked)
+{
+	ocsp_revoked(1);
+}
+
+static void ocsp_required(unsigned node)
+{
+	struct lab l = ocsp_lab(node, OCSP_REQUIRED, 0);
+	const struct ike_diagnosis *d;
+
+	ocsp_silent = true;
+	must_fail(&l, node, "; one is required");
+	d = sim_diagnosis(l.s, node, IKE_DIAG_OCSP);
+	cr_assert_not_null(d);
+	cr_expect_not(d->degraded);
+	expect_text(d->mend, "ocsp: if-available");
+	expect_text(d->remedy, "by its own network");
+	lab_end(&l);
+}
+
+Test(signatures, responder_refuses_when_ocsp_is_required_and_silent)
+{
+	ocsp_required(0);
+}
+
+Test(signatures, initiator_refuses_when_ocsp_is_required_and_silent)
+{
+	ocsp_required(1);
+}
+
+Test(signatures, without_an_answer_if_available_accepts_and_warns)
+{
+	struct lab l = ocsp_lab(0, OCSP_IF_AVAILABLE, 0);
+	const struct ike_diagnosis *d;
+
+	ocsp_silent = true;
+	sim_start(l.s);
+	sim_run(l.s, 5 * SEC);
+	must_be_up(l.s);
+	d = sim_diagnosis(l.s, 0, IKE_DIAG_OCSP);
+	cr_assert_not_null(d);
+	cr_expect(d->degraded);
+	expect_text(d->text, "accepted without");
+	lab_end(&l);
+}
+
+/* Whoever has stolen a certificate but not its key makes nobody ask. */
+Test(signatures, ocsp_is_asked_only_about_those_who_signed)
+{
+	struct lab l = ocsp_lab(0, OCSP_REQUIRED, V_OCSP_CERTSTATUS_GOOD);
+	EVP_PKEY *key = pki_key("EC:P-256");
+	X509 *mine = issue(&l, 1, (struct pki_cert){ .key = key, .san = "DNS:thief" });
+	X509 *stolen = issue(&l, 1, (struct pki_cert){ 0 });
+
+	cert_own_free(l.own[1]);
+	l.own[1] = own_new((X509 *[]){ mine, stolen }, 2, key);
+	sim_peer_cfg(l.s, 1, 0)->own = l.own[1];
+	must_fail(&l, 0, "its signature was not made with the key of its certificate");
+	cr_expect_eq(ocsp_asked + fetches, 0);
+	X509_free(mine);
+	X509_free(stolen);
+	EVP_PKEY_free(key);
+	lab_end(&l);
 }
