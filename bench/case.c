@@ -1,5 +1,6 @@
 /* One case of the benchmark: its SAs and policies in both gateways. */
 #include <errno.h>
+#include <rte_malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@ void rig_clear(struct rig *rig)
 		rig->gw[SA_IN]->sa_in[i] = (struct sa_entry){ 0 };
 	}
 	rig->n_built = 0;
+	rte_free(rig->library_key);
+	rig->library_key = NULL;
 }
 
 /* The packets of pair i, as dir's gateway sees them. */
@@ -26,6 +29,12 @@ static struct selector pair_selector(enum sa_dir dir, unsigned i)
 
 	return (struct selector){ .local = dir == SA_OUT ? src : dst,
 				  .remote = dir == SA_OUT ? dst : src };
+}
+
+static void key_make(uint8_t *key, size_t size, unsigned i, uint8_t round)
+{
+	for (unsigned k = 0; k < size; k++)
+		key[k] = (uint8_t)(i * 7 + (i >> 8) + round + k * 13 + 1);
 }
 
 static struct sa *pair_build(struct rig *rig, enum sa_dir dir, unsigned i, uint8_t round)
@@ -46,8 +55,7 @@ static struct sa *pair_build(struct rig *rig, enum sa_dir dir, unsigned i, uint8
 		.sel = pair_selector(dir, i),
 	};
 
-	for (unsigned k = 0; k < sizeof(p.key); k++)
-		p.key[k] = (uint8_t)(i * 7 + (i >> 8) + round + k * 13 + 1);
+	key_make(p.key, sizeof(p.key), i, round);
 	for (unsigned k = 0; k < sizeof(p.auth); k++)
 		p.auth[k] = (uint8_t)(i * 11 + (i >> 8) + round + k * 3 + 5);
 	return sa_build(rig->gw[dir]->mb, &p, SOCKET_ID_ANY);
@@ -110,6 +118,25 @@ static int policies(struct rig *rig, enum sa_dir dir)
 	return 0;
 }
 
+/* For IPsec-MB beside our own code. 0 or -1. */
+static int library_keys(struct rig *rig)
+{
+	IMB_MGR *mb = rig->gw[SA_OUT]->mb;
+	uint8_t key[32];
+
+	if (rig->gw[SA_OUT]->sa_out[0].sa->crypto != SA_GCM_OWN)
+		return 0;
+	rig->library_key = rte_malloc(NULL, rig->now.n_sas * sizeof(*rig->library_key), 64);
+	for (unsigned i = 0; rig->library_key && i < rig->now.n_sas; i++) {
+		key_make(key, sizeof(key), i, 0);
+		if (rig->now.alg->key_bits == 128)
+			IMB_AES128_GCM_PRE(mb, key, &rig->library_key[i]);
+		else
+			IMB_AES256_GCM_PRE(mb, key, &rig->library_key[i]);
+	}
+	return rig->library_key ? 0 : -1;
+}
+
 int rig_setup(struct rig *rig, const struct rig_case *c)
 {
 	rig_clear(rig);
@@ -121,7 +148,8 @@ int rig_setup(struct rig *rig, const struct rig_case *c)
 		if (sa_add(rig, SA_OUT, i) || sa_add(rig, SA_IN, i))
 			goto fail;
 	}
-	if (!policies(rig, SA_OUT) && !policies(rig, SA_IN) && !traffic_frames(rig))
+	if (!library_keys(rig) && !policies(rig, SA_OUT) && !policies(rig, SA_IN) &&
+	    !traffic_frames(rig))
 		return 0;
 fail:
 	fprintf(stderr, "bench: cannot set up %s with %u SAs: %s\n", c->alg->name, c->n_sas,

@@ -13,7 +13,7 @@
 #include "report.h"
 
 struct options {
-	bool json, quick, verify, once, no_vaes;
+	bool json, quick, verify, once, no_vaes, no_own;
 	uint64_t hidden; /* IMB_FEATURE_* */
 	unsigned cpu[RIG_MAX_LCORES], lcores, reps, packets;
 	const char *only;
@@ -51,6 +51,7 @@ static void usage(FILE *to)
 	      "                  TEXT; the size may be IMIX\n"
 	      "  --imitate zen3  hide AVX-512 and GFNI from IPsec-MB\n"
 	      "  --no-vaes       leave the choice of code to IPsec-MB (see dataplane/cpu.h)\n"
+	      "  --no-own-gcm    AES-GCM by IPsec-MB (see dataplane/gcm/gcm.h)\n"
 	      "  --cpu N[,M]     run on these CPUs (default: the last one, and the one before)\n"
 	      "  --reps N        repetitions (default 9; at most 1024)\n"
 	      "  --packets N     packets a repetition (default 16384)\n"
@@ -60,9 +61,9 @@ static void usage(FILE *to)
 	      "route,\n"
 	      "Ethernet header) to the transmit call, less what transmitting to net_null and "
 	      "freeing costs\n"
-	      "(column sink). Making the packets is not in it. IPsec-MB alone: called on the same "
-	      "buffers,\n"
-	      "in turns with the rest. Medians; spread: the quartiles' distance. Each packet of a "
+	      "(column sink). Making the packets is not in it. Crypto alone: the code that the "
+	      "gateway\n"
+	      "uses on the same buffers, in turns with the rest; IPsec-MB alone likewise. Medians; spread: the quartiles' distance. Each packet of a "
 	      "burst has\n"
 	      "an SA chosen at random. Two to one: packets of two lcores at work against those of "
 	      "one\n"
@@ -213,6 +214,7 @@ static int options_read(struct options *o, int argc, char **argv)
 		{ "packets", required_argument, NULL, 'p' },
 		{ "imitate", required_argument, NULL, 'i' },
 		{ "no-vaes", no_argument, NULL, 'x' },
+		{ "no-own-gcm", no_argument, NULL, 'g' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -255,6 +257,9 @@ static int options_read(struct options *o, int argc, char **argv)
 		case 'x':
 			o->no_vaes = true;
 			break;
+		case 'g':
+			o->no_own = true;
+			break;
 		case 'h':
 			usage(stdout);
 			exit(0);
@@ -287,6 +292,7 @@ int main(int argc, char **argv)
 		return 2;
 	cpu_hide(o.hidden);
 	cpu_vaes_allow(!o.no_vaes);
+	cpu_gcm_allow(!o.no_own);
 	if (rig_eal_start(o.cpu, o.lcores, !o.once))
 		return 2;
 	for (unsigned i = 0; i < o.lcores; i++)

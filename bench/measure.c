@@ -74,6 +74,40 @@ struct crypto_burst {
 	uint32_t clen[RIG_BURST];
 };
 
+/* Our own AES-GCM. */
+static void crypto_own(enum sa_dir dir, const struct crypto_burst *b)
+{
+	struct gcm_op op[RIG_BURST];
+
+	for (unsigned i = 0; i < RIG_BURST; i++)
+		crypto_own_add(&op[i], b->sa[i], i, i, b->esp[i] + 16, b->clen[i]);
+	if (dir == SA_OUT)
+		gcm_encrypt(op, RIG_BURST);
+	else
+		gcm_decrypt(op, RIG_BURST);
+}
+
+/* IPsec-MB's, where the SAs use ours. */
+static void crypto_library(struct rig *rig, enum sa_dir dir, unsigned first,
+			   const struct crypto_burst *b)
+{
+	IMB_MGR *mb = rig->gw[dir]->mb;
+	bool small = rig->now.alg->key_bits == 128;
+	aes_gcm_enc_dec_t call = dir == SA_OUT ? small ? mb->gcm128_enc : mb->gcm256_enc
+				 : small       ? mb->gcm128_dec
+					       : mb->gcm256_dec;
+	struct gcm_context_data ctx;
+	uint8_t nonce[12] = { 1, 2, 3, 4 }, tag[16];
+
+	for (unsigned i = 0; i < RIG_BURST; i++) {
+		uint8_t *esp = b->esp[i], *data = esp + 16;
+
+		memcpy(nonce + 4, esp + 8, 8);
+		call(&rig->library_key[traffic_sa(rig, first + i)], &ctx, data, data, b->clen[i],
+		     nonce, esp, 8, dir == SA_OUT ? data + b->clen[i] : tag, 16);
+	}
+}
+
 static void crypto_gcm(struct lcore *lc, enum sa_dir dir, const struct crypto_burst *b)
 {
 	struct gcm_context_data ctx;
@@ -123,7 +157,7 @@ static void crypto_prepare(struct rig *rig, enum sa_dir dir, unsigned first, str
 }
 
 /* The same calls on the same buffers at the same offsets, and nothing else. */
-static uint64_t time_crypto(struct rig *rig, enum sa_dir dir, unsigned packets)
+static uint64_t time_crypto(struct rig *rig, enum sa_dir dir, unsigned packets, bool library)
 {
 	struct lcore *lc = rig->gw[dir];
 	uint64_t sum = 0;
@@ -136,7 +170,11 @@ static uint64_t time_crypto(struct rig *rig, enum sa_dir dir, unsigned packets)
 		source(rig, dir, pkts, i);
 		crypto_prepare(rig, dir, i, pkts, &b);
 		start = rte_rdtsc();
-		if (b.sa[0]->crypto < SA_CHAIN)
+		if (library)
+			crypto_library(rig, dir, i, &b);
+		else if (b.sa[0]->crypto == SA_GCM_OWN)
+			crypto_own(dir, &b);
+		else if (b.sa[0]->crypto < SA_CHAIN)
 			crypto_gcm(lc, dir, &b);
 		else
 			crypto_chain(lc, &b);
@@ -226,6 +264,7 @@ int measure(struct rig *rigs, unsigned lcores, enum sa_dir dir, unsigned reps, u
 {
 	static double gross[MEASURE_MAX_REPS], sink[MEASURE_MAX_REPS], crypto[MEASURE_MAX_REPS];
 	static double stage[RIG_STAGES][MEASURE_MAX_REPS], scale[MEASURE_MAX_REPS];
+	static double library[MEASURE_MAX_REPS];
 	uint64_t before = drops(rigs, lcores, dir);
 	unsigned done = 0, tries = 0;
 
@@ -245,7 +284,10 @@ int measure(struct rig *rigs, unsigned lcores, enum sa_dir dir, unsigned reps, u
 		if (lcores > 1)
 			together(rigs, &alone, 1);
 		together(rigs, turn, lcores);
-		crypto[done] = (double)time_crypto(rigs, dir, packets) * ns;
+		crypto[done] = (double)time_crypto(rigs, dir, packets, false) * ns;
+		library[done] = crypto[done];
+		if (rigs->library_key)
+			library[done] = (double)time_crypto(rigs, dir, packets, true) * ns;
 		sink[done] = (double)time_sink(rigs, dir, packets) * ns;
 		quiet &= calibrate_quiet();
 		if (!quiet && tries++ < 2 * reps)
@@ -268,6 +310,7 @@ int measure(struct rig *rigs, unsigned lcores, enum sa_dir dir, unsigned reps, u
 		.gross = stat_of(gross, reps),
 		.sink = stat_of(sink, reps),
 		.crypto = stat_of(crypto, reps),
+		.library = stat_of(library, reps),
 		.scale = stat_of(scale, reps),
 		.disturbed = tries,
 	};

@@ -18,7 +18,8 @@ struct result {
 	/* ns a packet of one lcore; with two lcores: of the first, while the other does the same */
 	struct stat gross;             /* classify to transmit, with the sink */
 	struct stat sink;              /* transmitting to net_null and freeing, alone */
-	struct stat crypto;            /* IPsec-MB alone on the same buffers */
+	struct stat crypto;            /* the code that the gateway uses, alone on the same buffers */
+	struct stat library;           /* IPsec-MB likewise: the same where the gateway uses it */
 	struct stat stage[RIG_STAGES]; /* parts of gross; the last holds the sink */
 	double net;         /* gross - sink, medians; with two lcores: of both together */
 	struct stat scale;  /* two lcores: packets of both against those of one alone, in turns */

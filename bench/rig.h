@@ -48,6 +48,7 @@ struct rig {
 	uint16_t *frame_len;
 	uint32_t *order;  /* the SA of packet i: every one equally often, shuffled */
 	unsigned n_built; /* SAs that exist */
+	struct gcm_key_data *library_key; /* IPsec-MB's of each SA, where the SAs use our own code */
 };
 
 /* Starts EAL with one lcore on each of these CPUs, in huge pages if wanted and possible; 0 or -1

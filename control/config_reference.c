@@ -37,6 +37,11 @@ const struct config_option config_options[] = {
 	  "IPsec-MB's VAES code all the same, once it has given the same results as the ordinary "
 	  "code for every algorithm. no: whatever IPsec-MB chooses by itself.",
 	  "vaes: no" },
+	{ "system.gcm", "auto or ipsec-mb", "auto", NULL,
+	  "auto: on a CPU with VAES and without AVX-512 ESP's AES-GCM is shrike's own code, which is "
+	  "faster there, once it has given the same results as IPsec-MB. ipsec-mb: always the "
+	  "library.",
+	  "gcm: ipsec-mb" },
 	{ "system.sa-slots", "number", "4096", NULL,
 	  "SAs that a worker has room for: a power of two from 16 to 1048576.", "sa-slots: 65536" },
 	{ "system.mbufs", "number", NULL, "16384",

@@ -25,6 +25,7 @@ static const cyaml_schema_field_t system_fields[] = {
 	TEXT("file-prefix", struct raw_system, file_prefix),
 	TEXT("idle", struct raw_system, idle),
 	TEXT("vaes", struct raw_system, vaes),
+	TEXT("gcm", struct raw_system, gcm),
 	TEXT("sa-slots", struct raw_system, sa_slots),
 	TEXT("mbufs", struct raw_system, mbufs),
 	TEXT("run-dir", struct raw_system, run_dir),

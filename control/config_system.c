@@ -98,11 +98,12 @@ void check_system(struct check *c)
 {
 	static const char *const idle_words[] = { "poll", "sleep" };
 	static const char *const vaes_words[] = { "auto", "no" };
+	static const char *const gcm_words[] = { "auto", "ipsec-mb" };
 	const struct raw_system *sys = &c->raw->system;
 	struct where w = where_at("system");
 	struct dp_cfg *dp = &c->cfg->dp;
 	uint64_t memory = 512ull << 20, slots = 4096, mbufs = 0, interval = 10000, threads = 1;
-	unsigned idle = DP_IDLE_POLL, vaes = 0;
+	unsigned idle = DP_IDLE_POLL, vaes = 0, gcm = 0;
 
 	dp->hugepages = true;
 	check_cores(c, w);
@@ -116,6 +117,8 @@ void check_system(struct check *c)
 	dp->idle = (enum dp_idle)idle;
 	check_word(c, where_key(w, "vaes"), sys->vaes, vaes_words, 2, &vaes);
 	dp->vaes_off = vaes == 1;
+	check_word(c, where_key(w, "gcm"), sys->gcm, gcm_words, 2, &gcm);
+	dp->own_gcm_off = gcm == 1;
 	if (check_number(c, where_key(w, "sa-slots"), sys->sa_slots, 16, 1 << 20, &slots) &&
 	    (slots & (slots - 1)) != 0)
 		check_error(c, where_key(w, "sa-slots"), "sa-slots must be a power of two");

@@ -10,8 +10,10 @@
 
 static struct {
 	bool allowed, decided, forced;
+	bool gcm_allowed, gcm_own;
 	uint64_t hidden;
-} cpu = { .allowed = true };
+	char path[64];
+} cpu = { .allowed = true, .gcm_allowed = true };
 
 #ifdef SHRIKE_IMB_STATIC
 /* The linker puts __wrap_ in the place of IPsec-MB's own function (--wrap). */
@@ -59,13 +61,39 @@ static bool self_test_passed(const IMB_MGR *mb)
 	       (mb->features & IMB_FEATURE_SELF_TEST_PASS);
 }
 
+static bool gcm_fits(void)
+{
+	const uint64_t needed = IMB_FEATURE_VAES | IMB_FEATURE_VPCLMULQDQ | IMB_FEATURE_AVX2;
+
+	__builtin_cpu_init();
+	if (cpu.hidden & needed || !__builtin_cpu_supports("avx2") ||
+	    !__builtin_cpu_supports("vaes") || !__builtin_cpu_supports("vpclmulqdq"))
+		return false;
+	return cpu.hidden & IMB_FEATURE_AVX512_SKX || !__builtin_cpu_supports("avx512f");
+}
+
+static void decide_gcm(void)
+{
+	char why[128] = "no memory";
+	IMB_MGR *mb;
+
+	cpu.gcm_own = false;
+	if (!cpu.gcm_allowed || !gcm_fits())
+		return;
+	mb = mgr_new();
+	cpu.gcm_own = mb && cpu_gcm_same(mb, why, sizeof(why));
+	if (!cpu.gcm_own)
+		log_warn("our own AES-GCM is not used: %s", why);
+	if (mb)
+		free_mb_mgr(mb);
+}
+
 /* Both kinds of manager side by side. Leaves cpu.forced as decided. */
-static void decide(void)
+static void decide_vaes(void)
 {
 	IMB_MGR *ordinary, *fast;
 	char why[128] = "no memory";
 
-	cpu.decided = true;
 	cpu.forced = false;
 	if (!cpu.allowed || !lever_fits())
 		return;
@@ -91,17 +119,39 @@ void cpu_vaes_allow(bool allowed)
 	cpu.decided = false;
 }
 
+void cpu_gcm_allow(bool allowed)
+{
+	cpu.gcm_allowed = allowed;
+	cpu.decided = false;
+}
+
 void cpu_hide(uint64_t features)
 {
 	cpu.hidden = features;
 	cpu.decided = false;
 }
 
+/* Our own code is compared with IPsec-MB's ordinary one. */
+static void decide(void)
+{
+	if (cpu.decided)
+		return;
+	cpu.decided = true;
+	cpu.forced = false;
+	decide_gcm();
+	decide_vaes();
+}
+
 IMB_MGR *cpu_mgr_new(void)
 {
-	if (!cpu.decided)
-		decide();
+	decide();
 	return mgr_new();
+}
+
+bool cpu_gcm_own(void)
+{
+	decide();
+	return cpu.gcm_own;
 }
 
 bool cpu_vaes_forced(void)
@@ -109,7 +159,7 @@ bool cpu_vaes_forced(void)
 	return cpu.forced;
 }
 
-const char *cpu_path(const IMB_MGR *mb)
+static const char *imb_path(const IMB_MGR *mb)
 {
 	switch (mb->used_arch) {
 	case IMB_ARCH_SSE:
@@ -127,4 +177,11 @@ const char *cpu_path(const IMB_MGR *mb)
 	default:
 		return "other";
 	}
+}
+
+const char *cpu_path(const IMB_MGR *mb)
+{
+	snprintf(cpu.path, sizeof(cpu.path), "%s%s", imb_path(mb),
+		 cpu.gcm_own ? ", own AES-GCM (checked)" : "");
+	return cpu.path;
 }

@@ -29,6 +29,9 @@ void cpu_hide(uint64_t features);
 #define CPU_ZEN3_LACKS (IMB_FEATURE_AVX512_SKX | IMB_FEATURE_AVX512_IFMA | IMB_FEATURE_GFNI)
 #endif
 
+/* Likewise: false leaves AES-GCM to IPsec-MB. */
+void cpu_gcm_allow(bool allowed);
+
 /* A multi-buffer manager for one thread, or NULL. The first call decides for the process. */
 IMB_MGR *cpu_mgr_new(void);
 
@@ -36,6 +39,13 @@ IMB_MGR *cpu_mgr_new(void);
 const char *cpu_path(const IMB_MGR *mb);
 /* True when the VAES code was taken although GFNI is not there. */
 bool cpu_vaes_forced(void);
+
+/* True when AES-GCM is our own (gcm/gcm.h): the CPU can, has no AVX-512, for which IPsec-MB is faster,
+ * and our code gave what IPsec-MB gives. */
+bool cpu_gcm_own(void);
+
+/* cpu_gcm.c: does our AES-GCM give what the manager's does? On false why says where not. */
+bool cpu_gcm_same(IMB_MGR *mb, char *why, size_t why_size);
 
 /* cpu_check.c: does every algorithm of ours, in direct calls and as jobs, give the same bytes with
  * both managers? On false why says which did not. */

@@ -4,6 +4,7 @@
 #include <rte_branch_prediction.h>
 #include <string.h>
 
+#include "cpu.h"
 #include "secret.h"
 
 /* What IPsec-MB calls our integrity algorithms. hash_len: bytes of one HMAC state and block. */
@@ -65,6 +66,11 @@ static void salt_init(struct sa *sa, const struct sa_params *p)
 static void gcm_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p)
 {
 	salt_init(sa, p);
+	if (p->encr != ENCR_AES_GMAC && cpu_gcm_own()) {
+		sa->crypto = SA_GCM_OWN;
+		gcm_key_init(&sa->own, p->key, p->key_bits / 8);
+		return;
+	}
 	switch (p->key_bits) {
 	case 128:
 		sa->crypto = SA_GCM_128;

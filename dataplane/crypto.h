@@ -1,11 +1,13 @@
 /* Cryptography of the packet path: IPsec-MB behind a few functions.
  *
- * GCM is one direct call a packet. A cipher with an HMAC runs as chained jobs, all packets of a
+ * GCM is our own code where the CPU fits (gcm/gcm.h), else one direct call of IPsec-MB a packet. A
+ * cipher with an HMAC runs as chained jobs, all packets of a
  * burst at once, so that the library fills its SIMD lanes across packets and SAs. */
 #ifndef SHRIKE_DATAPLANE_CRYPTO_H
 #define SHRIKE_DATAPLANE_CRYPTO_H
 
 #include <intel-ipsec-mb.h>
+#include <rte_branch_prediction.h>
 #include <rte_prefetch.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,7 +45,37 @@ struct crypto_op {
  * (equal to CBC under an unpredictable IV: the block is encrypted under the SA's key). */
 void crypto_chain_run(IMB_MGR *mb, struct crypto_op *ops, uint16_t n);
 
-/* AES-GCM in place over len bytes; nonce 12 bytes, tag: tag_len bytes written. */
+/* The nonce: salt | IV (RFC 4106 section 4); iv as it lies in the packet. */
+static inline __m128i crypto_nonce(const struct sa *sa, uint64_t iv)
+{
+	return _mm_set_epi64x((long long)(iv >> 32), (long long)(iv << 32 | sa->salt));
+}
+
+/* RFC 4106 section 5: SPI | sequence number, all 64 bits of it with ESN. From registers: the header
+ * that has the same was only just written. */
+static inline __m128i crypto_aad(const struct sa *sa, uint64_t seq)
+{
+	uint32_t high = __builtin_bswap32((uint32_t)(seq >> 32));
+	uint32_t low = __builtin_bswap32((uint32_t)seq), spi = __builtin_bswap32(sa->spi);
+
+	if (unlikely(sa->flags & SA_F_ESN))
+		return _mm_set_epi32(0, (int)low, (int)high, (int)spi);
+	return _mm_set_epi32(0, 0, (int)low, (int)spi);
+}
+
+/* Fills in one packet of an SA of SA_GCM_OWN. */
+static inline void crypto_own_add(struct gcm_op *op, const struct sa *sa, uint64_t iv, uint64_t seq,
+				  uint8_t *data, uint32_t len)
+{
+	op->key = &sa->own;
+	op->data = data;
+	op->len = len;
+	op->aad_len = unlikely(sa->flags & SA_F_ESN) ? 12 : 8;
+	op->nonce = crypto_nonce(sa, iv);
+	op->aad = crypto_aad(sa, seq);
+}
+
+/* IPsec-MB's AES-GCM in place over len bytes; nonce 12 bytes, tag: tag_len bytes written. */
 static inline void crypto_gcm_encrypt(IMB_MGR *mb, const struct sa *sa,
 				      struct gcm_context_data *ctx, uint8_t *data, uint64_t len,
 				      const uint8_t *nonce, const uint8_t *aad, uint64_t aad_len,
@@ -109,10 +141,19 @@ static inline void crypto_gmac(IMB_MGR *mb, const struct sa *sa, uint8_t *data, 
  * read. */
 static inline void crypto_prefetch(const struct sa *sa)
 {
-	uintptr_t keys = (uintptr_t)sa + offsetof(struct sa, gcm);
+	uintptr_t keys = (uintptr_t)sa + offsetof(struct sa, own) + GCM_KEY_HOT;
 
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < GCM_KEY_LINES; i++)
 		rte_prefetch0((const void *)(keys + 64 * i));
+}
+
+/* Constant-time comparison of a computed tag with a received ICV of len bytes, at most 16, behind
+ * which as many bytes can be read as are missing to 16. */
+static inline bool crypto_tag_match(__m128i tag, const uint8_t *icv, unsigned len)
+{
+	__m128i same = _mm_cmpeq_epi8(tag, _mm_loadu_si128((const __m128i *)icv));
+
+	return (~(unsigned)_mm_movemask_epi8(same) & ((1u << len) - 1)) == 0;
 }
 
 /* Constant-time comparison of two ICVs, 8 bytes or more: whole words, the last one overlapping. */

@@ -298,6 +298,7 @@ int dp_start(const struct dp_cfg *wanted, const struct dp_callbacks *cb, struct 
 	dp->spi = (struct spi_layout){ .slot_bits = (uint8_t)rte_log2_u32(dp->sa_slots),
 				       .owner_bits = OWNER_BITS };
 	cpu_vaes_allow(!cfg->vaes_off);
+	cpu_gcm_allow(!cfg->own_gcm_off);
 	rc = start(dp, cfg, why, why_size);
 	if (rc) {
 		dp_stop(dp);

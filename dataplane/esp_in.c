@@ -2,7 +2,8 @@
  *
  * find:    SPI to SA, or to the lcore that owns it.
  * check:   addresses, encapsulation, lengths, replay window; changes nothing.
- * decrypt: GCM at once; cipher and HMAC of the whole burst together.
+ * decrypt: IPsec-MB's GCM at once; our own some packets at a time; cipher and HMAC of the whole burst
+ * together.
  * accept:  ICV, then window, trailer, inner header, selectors, ECN; counts. Here for IPv4 in an
  * IPv4 ESP tunnel; the others are in esp_in_any.c. */
 #include <rte_prefetch.h>
@@ -11,6 +12,7 @@
 #include "mss.h"
 
 #define BAD_SPI_PER_SECOND 10
+#define OWN_PART	   8 /* packets that are decrypted before the first of them is looked at */
 
 /* Cipher and HMAC operations of one burst. */
 struct chain_batch {
@@ -106,9 +108,8 @@ static inline bool in_open(struct lcore *lc, struct in_pkt *p, struct rte_mbuf *
 {
 	enum drop_reason why;
 
-	if (unlikely(!pkt_writable(pkt) ||
-		     (pkt_meta(pkt)->flags & PKT_AH && rte_pktmbuf_tailroom(pkt) < AH_MORE))) {
-		pkt = pkt_rebuild(lc, pkt, RTE_PKTMBUF_HEADROOM, AH_MORE);
+	if (unlikely(!pkt_writable(pkt) || rte_pktmbuf_tailroom(pkt) < GCM_BEHIND)) {
+		pkt = pkt_rebuild(lc, pkt, RTE_PKTMBUF_HEADROOM, GCM_BEHIND);
 		if (!pkt)
 			return false;
 	}
@@ -255,6 +256,23 @@ static inline bool gcm_open(struct lcore *lc, const struct in_pkt *p)
 	}
 	crypto_gcm_decrypt(lc->mb, sa, &ctx, iv + 8, p->clen, nonce, aad, aad_len, tag);
 	return crypto_tag_equal(tag, iv + 8 + p->clen, sa->icv_len);
+}
+
+/* The packets of our own AES-GCM in a burst. */
+struct own_batch {
+	uint16_t n;
+	uint16_t at[CRYPTO_BURST]; /* index in the burst */
+	struct gcm_op op[CRYPTO_BURST];
+};
+
+static inline void own_add(struct own_batch *batch, uint16_t at, const struct in_pkt *p)
+{
+	uint8_t *iv = p->esp + ESP_HDR_LEN;
+	uint64_t raw;
+
+	memcpy(&raw, iv, sizeof(raw));
+	crypto_own_add(&batch->op[batch->n], p->sa, raw, p->seq, iv + 8, p->clen);
+	batch->at[batch->n++] = at;
 }
 
 static bool gmac_open(struct lcore *lc, const struct in_pkt *p)
@@ -424,6 +442,25 @@ static void chain_open(struct lcore *lc, struct in_pkt *p, enum drop_reason *ver
 	}
 }
 
+/* A few at a time, so that what is then looked at is still in the first-level cache. */
+static void own_open(struct lcore *lc, struct in_pkt *p, enum drop_reason *verdict,
+		     struct own_batch *batch)
+{
+	for (uint16_t done = 0, end; done < batch->n; done = end) {
+		end = RTE_MIN(done + OWN_PART, batch->n);
+		gcm_decrypt(&batch->op[done], end - done);
+		for (uint16_t i = done; i < end; i++) {
+			const struct gcm_op *op = &batch->op[i];
+			uint16_t at = batch->at[i];
+
+			if (likely(crypto_tag_match(op->tag, op->data + op->len, p[at].sa->icv_len)))
+				verdict[at] = in_accept(lc, &p[at]);
+			else
+				verdict[at] = DROP_esp_icv;
+		}
+	}
+}
+
 /* Everything but GCM. */
 static __rte_noinline enum drop_reason in_other(struct lcore *lc, struct in_pkt *p, uint16_t at,
 						struct chain_batch *batch)
@@ -436,23 +473,27 @@ static __rte_noinline enum drop_reason in_other(struct lcore *lc, struct in_pkt 
 	return KEEP;
 }
 
-/* Checks, decrypts and accepts; verdict[i] says what became of packet i. GCM packets go all the way
- * one by one, while their last bytes are still in the first-level cache. */
+/* Checks, decrypts and accepts; verdict[i] says what became of packet i. GCM packets of IPsec-MB
+ * go all the way one by one, while their last bytes are still in the first-level cache. */
 static void in_process(struct lcore *lc, struct in_pkt *p, uint16_t n, enum drop_reason *verdict)
 {
 	struct chain_batch batch;
+	struct own_batch own;
 
-	batch.n = 0;
+	batch.n = own.n = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		verdict[i] = in_check(&p[i]);
 		if (unlikely(verdict[i] != KEEP))
 			continue;
-		if (likely(p[i].sa->crypto <= SA_GCM_256))
+		if (likely(p[i].sa->crypto == SA_GCM_OWN))
+			own_add(&own, i, &p[i]);
+		else if (p[i].sa->crypto <= SA_GCM_256)
 			verdict[i] =
 				likely(gcm_open(lc, &p[i])) ? in_accept(lc, &p[i]) : DROP_esp_icv;
 		else
 			verdict[i] = in_other(lc, &p[i], i, &batch);
 	}
+	own_open(lc, p, verdict, &own);
 	if (batch.n)
 		chain_open(lc, p, verdict, &batch);
 }

@@ -2,15 +2,16 @@
  *
  * prepare: checks the inner packet, decrements its TTL, writes outer header, ESP or AH header and
  *          trailer, and uses up one sequence number. Here for IPv4 in an IPv4 ESP tunnel; the
- * others are in esp_out_any.c. encrypt: GCM at once, while the packet is in the cache; cipher and
- * HMAC all together at the end. finish:  copies the ICVs of those, and takes out what the library
+ * others are in esp_out_any.c.
+ * encrypt: IPsec-MB's GCM at once; our own, and cipher and HMAC, all together at the end. finish:  copies the ICVs of those, and takes out what the library
  * refused. */
 #include <rte_prefetch.h>
 
 #include "esp_out.h"
 #include "mss.h"
 
-/* Cipher and HMAC operations of one burst, and the UDP checksums to be computed behind them. */
+/* What is computed for a whole burst at once: ciphers with HMACs, our own AES-GCM; and the UDP
+ * checksums to be computed behind them. */
 struct chain_batch {
 	uint16_t n, n_sums;
 	uint16_t at[CRYPTO_BURST]; /* index in the burst */
@@ -20,6 +21,8 @@ struct chain_batch {
 	struct {
 		uint8_t *ip, *udp;
 	} sum[CRYPTO_BURST];
+	uint16_t n_own;
+	struct gcm_op own[CRYPTO_BURST]; /* those of our own AES-GCM */
 };
 
 /* RFC 8200 section 5: nobody need send less than 1280 bytes at once over IPv6. */
@@ -77,7 +80,7 @@ static __rte_always_inline bool room_ensure(struct lcore *lc, const struct sa *s
 {
 	struct rte_mbuf *pkt = o->pkt;
 	uint32_t head = RTE_MAX(HDR_COPY, sa->hdr_len + ESP_L2_ROOM);
-	uint32_t tail = RTE_MAX(o->clen + o->keep - o->len + sa->icv_len, TRAIL_COPY + 2u);
+	uint32_t tail = o->clen + o->keep - o->len + OUT_BEHIND;
 
 	if (unlikely(!pkt_writable(pkt) || pkt->data_off < head ||
 		     pkt->data_off + o->len + tail > pkt->buf_len)) {
@@ -156,15 +159,20 @@ static __rte_noinline void gcm_seal_esn(struct lcore *lc, const struct sa *sa, u
 			   data + clen);
 }
 
-/* RFC 4106: AAD = SPI | sequence number, which is how they stand in the ESP header. */
+/* RFC 4106: AAD = SPI | sequence number, which is how they stand in the ESP header. Our own code runs
+ * when the headers of all packets are written: what was only just stored is slow to load. */
 static __rte_always_inline void gcm_seal(struct lcore *lc, const struct sa *sa,
-					 const struct out_pkt *o, uint8_t *esp, uint64_t seq)
+					 const struct out_pkt *o, uint8_t *esp, uint64_t seq,
+					 struct chain_batch *batch)
 {
 	struct nonce nonce = nonce_of(sa, seq);
 	struct gcm_context_data ctx;
 
 	iv_write(esp, seq);
-	if (unlikely(sa->flags & SA_F_ESN))
+	if (likely(sa->crypto == SA_GCM_OWN))
+		crypto_own_add(&batch->own[batch->n_own++], sa, rte_cpu_to_be_64(seq), seq,
+			       esp + ESP_HDR_LEN + 8, o->clen);
+	else if (unlikely(sa->flags & SA_F_ESN))
 		gcm_seal_esn(lc, sa, esp, o->clen, seq);
 	else
 		crypto_gcm_encrypt(lc->mb, sa, &ctx, o->body, o->clen, (const uint8_t *)&nonce, esp,
@@ -388,7 +396,7 @@ static __rte_always_inline struct rte_mbuf *out_esp4(struct lcore *lc, struct sa
 	esp = outer_write(sa, &o, seq) + sa->esp_off;
 	counters_add(lc, sa, o.len);
 	if (likely(sa->crypto <= SA_GCM_256))
-		gcm_seal(lc, sa, &o, esp, seq);
+		gcm_seal(lc, sa, &o, esp, seq, batch);
 	else if (likely(sa->crypto >= SA_CHAIN))
 		chain_add(batch, at, sa, &o, esp, seq);
 	else
@@ -428,7 +436,7 @@ static __rte_noinline struct rte_mbuf *out_any(struct lcore *lc, struct sa *sa,
 	} else if (sa->crypto >= SA_GMAC_128) {
 		gmac_seal(lc, sa, esp, o.clen, seq);
 	} else {
-		gcm_seal(lc, sa, &o, esp, seq);
+		gcm_seal(lc, sa, &o, esp, seq, batch);
 	}
 	counters_add(lc, sa, o.len);
 	if (sa->wrap == (WRAP_UDP | WRAP_IP6))
@@ -443,7 +451,7 @@ static uint16_t esp_out_burst(struct lcore *lc, struct rte_mbuf **pkts, uint16_t
 	struct chain_batch batch;
 	uint16_t keep = 0;
 
-	batch.n = batch.n_sums = 0;
+	batch.n = batch.n_sums = batch.n_own = 0;
 	prefetch_burst(lc, pkts, n, sas);
 	for (uint16_t i = 0; i < n; i++) {
 		struct rte_mbuf *pkt = pkts[i];
@@ -460,6 +468,7 @@ static uint16_t esp_out_burst(struct lcore *lc, struct rte_mbuf **pkts, uint16_t
 		if (likely(pkt))
 			pkts[keep++] = pkt;
 	}
+	gcm_encrypt(batch.own, batch.n_own);
 	return batch.n + batch.n_sums ? chain_finish(lc, pkts, keep, &batch) : keep;
 }
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gcm/gcm.h"
 #include "sa_params.h"
 
 #define SA_HDR_ROOM	  128 /* the header template lies at the end of this much */
@@ -38,7 +39,8 @@ enum sa_flags {
 
 /* How the lcore processes packets of this SA: chosen once, when the SA is built. */
 enum sa_crypto {
-	SA_GCM_128, /* one direct call a packet */
+	SA_GCM_OWN, /* our own code, all packets of a burst; any length of key */
+	SA_GCM_128, /* one direct call of IPsec-MB a packet */
 	SA_GCM_192,
 	SA_GCM_256,
 	SA_GMAC_128, /* likewise; nothing is encrypted */
@@ -151,6 +153,7 @@ struct sa {
 	union {
 		struct sa_chain chain;
 		struct gcm_key_data gcm;
+		struct gcm_key own;
 	};
 };
 _Static_assert(offsetof(struct sa, flags) == 64, "the constants fill one line");

@@ -66,6 +66,7 @@ struct dp_cfg {
 	unsigned sa_slots;	/* SA pairs per worker, a power of two, 0 = 4096 */
 	enum dp_idle idle;
 	bool vaes_off;		/* leave the choice of code to IPsec-MB, see dataplane/cpu.h */
+	bool own_gcm_off;	/* AES-GCM by IPsec-MB, see dataplane/gcm/gcm.h */
 	bool share_core;	/* workers may share a CPU with control or with each other */
 };
 

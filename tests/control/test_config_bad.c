@@ -41,6 +41,7 @@ static const struct bad rows[] = {
 	{ "memory: 256M", "memory: 1M", 6, "memory must be from" },
 	{ "idle: sleep", "idle: dream", 7, "idle must be poll or sleep, not 'dream'" },
 	{ "idle: sleep", "vaes: yes", 7, "vaes must be auto or no, not 'yes'" },
+	{ "idle: sleep", "gcm: own", 7, "gcm must be auto or ipsec-mb, not 'own'" },
 	{ "idle: sleep", "sa-slots: 1000", 7, "power of two" },
 	{ "run-dir: /tmp/shrike-test", "run-dir: shrike", 8, "absolute" },
 	{ "memory: 256M", "memory: 256M\n  key-export: keys", 7, "must be an absolute path" },
