@@ -20,6 +20,7 @@ pki_new() {
 		-startdate 20200101000000Z -enddate 20210101000000Z
 	issue Lab "$d/gwb-RSA.key" gwb "$d/gwb-revoked.pem" "subjectAltName = DNS:gwb"
 	issue Lab "$d/gwb-RSA.key" gwc "$d/gwb-else.pem" "subjectAltName = DNS:gwc"
+	openssl ca -config "$d/Lab/ca.cnf" -gencrl -out "$d/Lab/ca-before.crl" || return 1
 	openssl ca -batch -config "$d/Lab/ca.cnf" -revoke "$d/gwb-revoked.pem" &&
 		openssl ca -config "$d/Lab/ca.cnf" -gencrl -out "$d/Lab/ca.crl"
 }
@@ -56,12 +57,28 @@ accepted() {
 	done
 }
 
-# refused NAME PATTERN: in both roles, with the reason
+# help_for ROLE CODE: the lines that would mend what this diagnosis found, and what helps elsewhere
+help_for() {
+	shrikectl gw why gw-b --json | jq -r --arg r "$1" --arg c "$2" \
+		'.diagnoses[] | select(.role == $r and .code == $c) | .mend.lines[], .remedy'
+}
+
+helps() { help_for "$1" "$2" | grep -q -- "$3"; }
+
+# refused NAME PATTERN [CODE HELP]: in both roles, with the reason, and what would help
 refused() {
-	local role name
+	local role
 	for role in initiator responder; do
-		refused_as $role "$1" "$2"
+		refused_as $role "$@"
 	done
+}
+
+# mended NAME WHAT: once that is done
+mended() {
+	local name=$LAB_NAME/$1/mended
+	clean_slate
+	negotiate initiator
+	if ping_one 10.1.1.1 10.2.1.1; then pass "$name ping; $2"; else fail "$name $2: $(reason)"; fi
 }
 
 refused_as() {
@@ -73,8 +90,11 @@ refused_as() {
 		fail "$name 'shrikectl why' does not say: $3; $(shrikectl gw why gw-b | tail -n 2 | tr '\n' ' ')"
 	elif [ "$(shrikectl gw stats --json | jq '.quick_mode_sas | length')" != 0 ]; then
 		fail "$name there is an SA"
+	elif [ $# -gt 3 ] && ! until_true 3 helps "$1" "$4" "$5"; then
+		fail "$name no diagnosis $4 that says what would help ($5), but: $(help_for "$1" "$4"; reason)"
 	else
-		pass "$name \"$(shrikectl gw why gw-b | grep -o "$3.*" | head -n 1)\""
+		pass "$name ${4:-} \"$(shrikectl gw why gw-b | grep -o "$3.*" | head -n 1)\"" \
+			"$([ $# -lt 4 ] || help_for "$1" "$4" | grep -m 1 -- "$5")"
 	fi
 	kill $job 2>/dev/null
 	wait $job 2>/dev/null

@@ -4,7 +4,7 @@
 #   accepted   RSA by subjectAltName and by DN, through an intermediate CA, of two CAs on both sides; ECDSA on
 #              P-256, P-384 and P-521
 #   refused    a peer's certificate of an unknown CA, expired, revoked, or of somebody else: no SA, and
-#              "shrikectl why" says which of those it was
+#              "shrikectl why" says which of those it was, and what would mend it; with that done, it is up
 #   ours       strongSwan does not know our CA: "shrikectl why" says what to look at
 #   key        a dump of the daemon that has stopped does not hold our private key
 # shellcheck disable=SC2034
@@ -70,14 +70,32 @@ DN_A="C=DE, O=Lab, CN=gwa-dn" DN_B="C=DE, O=Lab, CN=gwb-dn"
 swan_cert gwb-RSA.pem gwb-RSA.key gwb gwa Lab
 shrike_cert rsa gwa-RSA.pem gwa-RSA.key gwa gwb || { fail "certs shrike does not start"; exit 1; }
 accepted rsa-san
-for kind in expired:"expired at 2021-01-01" revoked:"was revoked by" stranger:"unknown CA"; do
-	swan_cert "gwb-${kind%%:*}.pem" gwb-RSA.key gwb gwa Lab
-	refused "${kind%%:*}" "${kind#*:}"
-done
+swan_cert gwb-expired.pem gwb-RSA.key gwb gwa Lab
+refused expired "expired at 2021-01-01" certificate-expired "the peer needs a new certificate"
+swan_cert gwb-RSA.pem gwb-RSA.key gwb gwa Lab
+mended expired "the peer has a new certificate"
+swan_cert gwb-revoked.pem gwb-RSA.key gwb gwa Lab
+refused revoked "was revoked by" certificate-revoked "if it was revoked by mistake, a new list in revocation-lists and SIGHUP"
+cp "$STATE/pki/Lab/ca.crl" "$STATE/pki/true.crl"
+cp "$STATE/pki/Lab/ca-before.crl" "$STATE/pki/Lab/ca.crl"
+before=$(reloads)
+kill -HUP "$(cat "$STATE/gw/shrike.pid")"
+until_true 10 reloaded_since "$before"
+mended revoked "a list without it, and SIGHUP"
+cp "$STATE/pki/true.crl" "$STATE/pki/Lab/ca.crl"
+shrike_cert rsa gwa-RSA.pem gwa-RSA.key gwa gwb
+swan_cert gwb-stranger.pem gwb-RSA.key gwb gwa Lab
+refused stranger "unknown CA" unknown-ca "^authorities: "
+shrike_cert rsa gwa-RSA.pem gwa-RSA.key gwa gwb Other
+mended stranger "its authority is in the list"
+shrike_cert rsa gwa-RSA.pem gwa-RSA.key gwa gwb
 swan_cert gwb-else.pem gwb-RSA.key gwc gwa Lab
-refused else "identity of gw-b differs: expected FQDN gwb, received FQDN gwc"
+refused else "identity of gw-b differs: expected FQDN gwb, received FQDN gwc" identity '^remote-id: "gwc"$'
+shrike_cert rsa gwa-RSA.pem gwa-RSA.key gwa gwc
+mended else 'remote-id: "gwc"'
+shrike_cert rsa gwa-RSA.pem gwa-RSA.key gwa gwb
 swan_cert gwb-RSA.pem gwb-RSA.key gwb gwa Other
-refused_as initiator ours-unknown "does not \(go on after\|answer Main Mode\) message 5"
+refused_as initiator ours-unknown "does not \(go on after\|answer Main Mode\) message 5" our-identity "local-id: "
 
 swan_cert gwb-dn.pem gwb-RSA.key "$DN_B" "$DN_A" Lab
 shrike_cert rsa gwa-dn.pem gwa-RSA.key "$DN_A" "$DN_B"
