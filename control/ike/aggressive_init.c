@@ -17,7 +17,7 @@ static int am_send_1(struct exchange *x)
 	if (mm_nonce(x, &x->ni) != 0)
 		return -ENOMEM;
 	exchange_begin(x, &m, false);
-	ike_offer_write(&m, cfg->ike, cfg->n_ike, cfg->auth, mm_life(x->sa->peer), cfg->life_kb);
+	ike_offer_write(&m, cfg->ike, cfg->n_ike, peer_auth(x->sa->peer, true), mm_life(x->sa->peer), cfg->life_kb);
 	if (m.overflow ||
 	    buf_set(x->ike, &x->sai, m.buf + ISAKMP_HDR_LEN + 4, m.len - ISAKMP_HDR_LEN - 4) != 0)
 		return -ENOMEM;

@@ -223,7 +223,7 @@ static struct isakmp_sa *peer_quick_sa(struct peer *p, uint64_t *wait)
 		return sa;
 	}
 	TAILQ_FOREACH(sa, &p->sas, link) {
-		if (sa->dead || sa->stale || sa_quick_left(sa) == 0 ||
+		if (sa->dead || sa->stale || sa->locked || sa_quick_left(sa) == 0 ||
 		    (sa->state != IKE_SA_ESTABLISHED && sa->state != IKE_SA_REKEYED))
 			continue;
 		if (sa->initiator || !peer_may_initiate(p))

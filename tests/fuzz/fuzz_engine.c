@@ -14,6 +14,7 @@
 #include "engine.h"
 #include "exchange.h"
 #include "sim.h"
+#include "sim_access.h"
 
 #define SEC     1000000ull
 #define MAX_MSG 2048
@@ -73,7 +74,7 @@ static void fix_hash(const struct target *t, const struct isakmp_hdr *h, uint8_t
 	uint8_t *out = plain + (hash->body.p - plain);
 	struct view rest = { hash->body.p + hash->body.len,
 			     l.used - (size_t)(hash->body.p + hash->body.len - plain) };
-	if (!t->x) {
+	if (!t->x || h->exchange == EXCH_TRANSACTION) {
 		ike_hash1(k, h->msgid, rest, out);
 	} else if (h->exchange == EXCH_QUICK && t->x->initiator) {
 		ike_hash2(k, h->msgid, buf_view(&t->x->ni), rest, out);
@@ -190,6 +191,8 @@ static void bend(struct sim *s, uint8_t options)
 		p->children[0].esp[0].group = options & 1 ? 19 : 0;
 		p->children[0].start = i == 0 && !(options & 8) ? START_PASSIVE : START_IMMEDIATE;
 	}
+	if (options & 32)
+		sim_access_use(s, 2, options >> 6 & 3);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -149,6 +149,23 @@ static void try_id(struct view body)
 		require(ip_addr_cmp(&r.lo, &r.hi) <= 0);
 }
 
+static void try_cfg(struct view body)
+{
+	struct cfg_payload *p = malloc(sizeof(*p));
+	const char *why = NULL;
+
+	require(p);
+	if (cfg_parse(body, p, &why)) {
+		require(why != NULL);
+	} else {
+		require(p->n <= IKE_MAX_CFG_ATTRS);
+		for (unsigned i = 0; i < p->n; i++)
+			require(inside(p->attr[i].value, body.p, body.len) &&
+				cfg_attr(p, p->attr[i].type, 0) != NULL);
+	}
+	free(p);
+}
+
 static void try_body(struct view body)
 {
 	struct delete_payload d;
@@ -157,6 +174,7 @@ static void try_body(struct view body)
 
 	try_sa(body);
 	try_id(body);
+	try_cfg(body);
 	if (notify_parse(body, &n) == 0)
 		require(inside(n.spi, body.p, body.len) && inside(n.data, body.p, body.len));
 	if (fragment_parse(body, &f) == 0)

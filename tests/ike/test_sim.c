@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim_access.h"
 #include "sim_certs.h"
 
 #define SEC         1000000ull
@@ -67,6 +68,8 @@ static bool run_one(const struct sim_cfg *cfg, struct sim_totals *sum)
 
 	if (cfg->seed % 8 < 2 && !many) /* with faults and without */
 		sim_certs_use(s, cfg->nodes);
+	else if (cfg->seed % 16 >= 12 && !many) /* likewise */
+		sim_access_use(s, cfg->nodes, (unsigned)(cfg->seed / 16 % 3));
 	sim_start(s);
 	sim_run(s, cfg->rough_us / 2);
 	if (many)
