@@ -86,7 +86,7 @@ static const char *user_parse(char *line, struct user *u, bool *weak)
 		return "the name is empty or too long";
 	if (strlen(hash) >= sizeof(u->hash))
 		return "the hash is too long";
-	kind = crypt_checksalt(hash);
+	kind = hash[0] == '$' ? crypt_checksalt(hash) : CRYPT_SALT_INVALID; /* DES: any text looks like it */
 	if (kind != CRYPT_SALT_OK && kind != CRYPT_SALT_METHOD_LEGACY && kind != CRYPT_SALT_TOO_CHEAP)
 		return "the hash is none of crypt(3)'s; make one with: openssl passwd -6";
 	*weak = kind != CRYPT_SALT_OK;

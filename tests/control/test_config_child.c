@@ -1,5 +1,6 @@
 /* What the configuration can say about a child's proposals, networks and parallel pairs. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,5 +133,73 @@ Test(config_child, a_list_of_networks_is_one_name)
 	cr_expect_str_eq(p->children[1].name, "net-2");
 	cr_expect_str_eq(p->children[0].list, "net");
 	cr_expect_str_eq(p->children[1].list, "net");
+	config_free(cfg);
+}
+
+/* ------------------------------------------------------------------------ remote access ----- */
+
+static struct config *access_good(const char *peer, const char *local, const char *remote)
+{
+	char *text = good_with("    dpd: 30s\n", peer), *old, *all;
+	struct config *cfg;
+
+	old = strstr(text, "        local: [10.1.0.0/24]");
+	cr_assert_geq(asprintf(&all, "%.*s        local: [%s]\n        remote: [%s]\n%s",
+			       (int)(old - text), text, local, remote,
+			       strstr(old, "        proposals")),
+		      0);
+	cfg = load_good(all, NULL, 0);
+	free(text);
+	free(all);
+	return cfg;
+}
+
+/* A child and a policy for each address but the network's first and last, none of which we begin. */
+Test(config_child, a_pool_is_a_child_for_each_address)
+{
+	struct config *cfg = access_good("    pool: 10.99.0.0/29\n    dns: [10.1.0.53]\n",
+					 "10.1.0.0/24", "pool");
+	const struct ike_peer_cfg *p = &cfg->peers[0];
+
+	cr_assert_eq(p->n_children, 6);
+	cr_expect_str_eq(p->children[0].name, "net-10.99.0.1");
+	cr_expect_str_eq(p->children[5].name, "net-10.99.0.6");
+	for (unsigned i = 0; i < 6; i++) {
+		const struct ike_child_cfg *c = &p->children[i];
+		cr_expect_str_eq(c->list, "net");
+		cr_expect(c->pooled);
+		cr_expect_eq(c->start, START_PASSIVE);
+		cr_expect_eq(ip_addr_to_v4(&c->sel.remote.lo), 0x0a630001 + i);
+		cr_expect(ip_addr_equal(&c->sel.remote.lo, &c->sel.remote.hi));
+		for (unsigned k = 0; k < i; k++)
+			cr_expect_neq(c->policy, p->children[k].policy);
+	}
+	cr_assert_not_null(p->access);
+	cr_expect(p->access->config && !p->access->push && p->access->has_pool);
+	/* what goes through the tunnel is what the child has on our side */
+	cr_expect_eq(p->access->give.n_split, 1);
+	cr_expect_eq(p->access->give.split[0].len, 24);
+	cr_expect_eq(p->access->give.n_dns, 1);
+	config_free(cfg);
+}
+
+Test(config_child, a_pool_that_reaches_everything_names_no_networks)
+{
+	struct config *cfg = access_good("    pool: 10.99.0.4-10.99.0.5\n    mode-config: push\n",
+					 "any", "pool");
+
+	cr_assert_eq(cfg->peers[0].n_children, 2);
+	cr_expect(cfg->peers[0].access->push);
+	cr_expect_eq(cfg->peers[0].access->give.n_split, 0);
+	config_free(cfg);
+}
+
+Test(config_child, an_assigned_address_stands_at_nothing_until_it_is_there)
+{
+	struct config *cfg = access_good("    mode-config: pull\n", "assigned", "10.2.0.0/16");
+
+	cr_assert_eq(cfg->peers[0].n_children, 1);
+	cr_expect(cfg->peers[0].children[0].assigned);
+	cr_expect_eq(ip_addr_to_v4(&cfg->peers[0].children[0].sel.local.hi), 0);
 	config_free(cfg);
 }

@@ -21,7 +21,14 @@ static void free_nothing(struct ike_users *u)
 	(void)u;
 }
 
-static struct ike_users alice = { check_alice, free_nothing, 1 };
+static int check_anybody(const struct ike_users *u, const char *user, const char *password)
+{
+	(void)u;
+	return strcmp(user, password) == 0 ? 0 : -EACCES;
+}
+
+static struct ike_users anybody = { check_anybody, free_nothing, 1 };
+static struct ike_users wonder = { check_alice, free_nothing, 1 };
 static struct ike_remote_cfg server_cfg, client_cfg;
 
 /* The server has 10.99.0.1 to .3, and gives DNS and a network. */
@@ -30,7 +37,7 @@ static struct sim *access_nodes(bool config, bool push)
 	struct sim *s = two_nodes();
 	struct ike_peer_cfg *server = sim_peer_cfg(s, 0, 1), *client = sim_peer_cfg(s, 1, 0);
 
-	server_cfg = (struct ike_remote_cfg){ .xauth = XAUTH_SERVER, .users = &alice,
+	server_cfg = (struct ike_remote_cfg){ .xauth = XAUTH_SERVER, .users = &wonder,
 					      .config = config, .push = push };
 	client_cfg = (struct ike_remote_cfg){ .xauth = XAUTH_CLIENT, .config = config,
 					      .push = push };
@@ -260,4 +267,150 @@ Test(access, a_new_main_mode_keeps_the_address)
 	cr_expect_eq(node_pair(s, 1)->ref.spi, spi, "the pair did not outlive the Main Mode SAs");
 	expect_config(s);
 	two_nodes_end(s);
+}
+
+/* --------------------------------------------------------------- several clients, one peer -- */
+
+/* Nodes 1 and 2 are clients of the hub's one connection "road", which takes anybody with the secret. Both
+ * have the same identity of phase 1. */
+static struct sim *two_clients(const char *user1, const char *user2)
+{
+	struct sim_cfg cfg = { .seed = 4, .nodes = 3, .faults = SIM_LOSS | SIM_IDLE,
+			       .delay_min_us = 1000, .delay_max_us = 5000 };
+	struct sim *s = sim_new(&cfg);
+	struct ike_peer_cfg *road = sim_peer_cfg(s, 0, 1);
+	static struct ike_remote_cfg clients[2];
+	const char *user[2] = { user1, user2 };
+
+	sim_set_faults(s, 0);
+	server_cfg = (struct ike_remote_cfg){ .xauth = XAUTH_SERVER, .users = &anybody,
+					      .config = true, .has_pool = true };
+	ip_range_parse("10.99.0.1-10.99.0.3", &server_cfg.pool);
+	road->access = &server_cfg;
+	road->remote = (struct ip_addr){ .family = IP_NONE };
+	road->remote_id.type = 0;
+	road->initiate = false;
+	road->n_children = 3;
+	road->children = realloc(road->children, 3 * sizeof(*road->children));
+	for (unsigned i = 0; i < 3; i++) {
+		struct ike_child_cfg *c = &road->children[i];
+		if (i)
+			*c = road->children[0];
+		snprintf(c->name, sizeof(c->name), "rw-%u", i + 1);
+		c->policy = road->children[0].policy + i;
+		c->pooled = true;
+		c->start = START_PASSIVE;
+		c->esp[0].group = 0;
+		ip_range_parse("10.0.0.0/16", &c->sel.local);
+		c->sel.remote.lo = c->sel.remote.hi = ip_addr_v4(0x0a630001 + i);
+	}
+	sim_peer_cfg(s, 0, 2)->name[0] = '\0';
+	for (unsigned i = 1; i < 3; i++) {
+		struct ike_peer_cfg *p = sim_peer_cfg(s, i, 0);
+		clients[i - 1] = (struct ike_remote_cfg){ .xauth = XAUTH_CLIENT, .config = true };
+		snprintf(clients[i - 1].user, IKE_USER_LEN, "%s", user[i - 1]);
+		snprintf(clients[i - 1].password, IKE_PASSWORD_LEN, "%s", user[i - 1]);
+		p->access = &clients[i - 1];
+		ike_id_from_text("group", &p->local_id);
+		p->n_children = 1;
+		p->dpd_s = 0;
+		p->life_s = 3600;
+		p->life_kb = 0;
+		p->children[0].assigned = true;
+		p->children[0].start = START_IMMEDIATE;
+		p->children[0].life_s = 1800;
+		p->children[0].esp[0].group = 0;
+		ip_range_parse("10.0.0.0/16", &p->children[0].sel.remote);
+		p->children[0].sel.local.lo = p->children[0].sel.local.hi = ip_addr_v4(0);
+	}
+	road->life_s = 3600;
+	road->life_kb = 0;
+	road->dpd_s = 0;
+	return s;
+}
+
+static void end(struct sim *s)
+{
+	if (!sim_error(s))
+		sim_finish(s);
+	cr_expect_null(sim_error(s), "%s", sim_error(s));
+	sim_free(s);
+}
+
+static struct isakmp_sa *hub_sa(struct sim *s, const char *user)
+{
+	struct isakmp_sa *sa;
+
+	TAILQ_FOREACH(sa, &peer_find(sim_engine(s, 0), "node1")->sas, link)
+		if (sa_usable(sa) && strcmp(sa->access->user, user) == 0)
+			return sa;
+	return NULL;
+}
+
+Test(access, clients_of_one_peer_are_up_at_once)
+{
+	struct sim *s = two_clients("alice", "bob");
+
+	sim_start(s);
+	sim_run(s, 20 * SEC);
+	cr_assert_eq(sim_pairs(s, 0), 2, "%s", sim_last_error(s, 0, 1));
+	cr_assert(hub_sa(s, "alice") && hub_sa(s, "bob"));
+	/* each renews in its own place, whoever asks for it */
+	for (unsigned i = 1; i < 3; i++)
+		cr_expect_eq(ike_rekey(sim_engine(s, i), "node0"), 0);
+	sim_run(s, 100 * SEC);
+	cr_expect_eq(ike_rekey(sim_engine(s, 0), "node1/rw-1"), 0);
+	cr_expect_eq(ike_rekey(sim_engine(s, 0), "node1/rw-2"), 0);
+	sim_run(s, 60 * SEC);
+	cr_expect_eq(sim_pairs(s, 1), 1);
+	cr_expect_eq(sim_pairs(s, 2), 1);
+	cr_expect_eq(sim_pairs(s, 0), 2);
+	/* one starts anew, the other does not notice */
+	uint64_t before = hub_sa(s, "bob")->established_us;
+	sim_restart(s, 1);
+	sim_run(s, 30 * SEC);
+	cr_expect_eq(sim_pairs(s, 0), 2);
+	cr_assert_not_null(hub_sa(s, "bob"));
+	cr_expect_eq(hub_sa(s, "bob")->established_us, before);
+	end(s);
+}
+
+/* Whoever knows the secret of the group must not end what others have. */
+Test(access, a_delete_reaches_no_further_than_its_user)
+{
+	struct sim *s = two_clients("alice", "bob");
+	struct isakmp_sa *alice, *bob;
+	struct pair *pair;
+	struct ike *ike;
+
+	sim_start(s);
+	sim_run(s, 20 * SEC);
+	bob = hub_sa(s, "bob");
+	cr_assert_not_null(bob);
+	ike = sim_engine(s, 1);
+	alice = peer_sa(peer_find(ike, "node0"));
+	cr_assert_not_null(alice);
+	/* alice says DELETE for what the hub sends to bob */
+	pair = TAILQ_FIRST(&TAILQ_FIRST(&peer_find(sim_engine(s, 2), "node0")->children)->pairs);
+	cr_assert_not_null(pair);
+	info_delete_pair(alice, pair); /* its SPI is what the hub sends to */
+	sim_run(s, 5 * SEC);
+	cr_expect_eq(sim_pairs(s, 0), 2, "the pair of another user went");
+	cr_expect_not_null(hub_sa(s, "bob"));
+	end(s);
+}
+
+/* Two devices of one user from two addresses are two; all of the pool in use is said. */
+Test(access, a_pool_can_be_used_up)
+{
+	struct sim *s = two_clients("alice", "alice");
+
+	server_cfg.pool.hi = server_cfg.pool.lo;
+	sim_peer_cfg(s, 0, 1)->n_children = 1;
+	sim_start(s);
+	sim_run(s, 20 * SEC);
+	cr_expect_eq(sim_pairs(s, 0), 1);
+	expect_text(sim_last_error(s, 0, 1), "no address is left for alice");
+	sim_run(s, 90 * SEC);
+	end(s);
 }
