@@ -75,6 +75,11 @@ static void check_xauth(struct check *c, struct where w, const struct raw_peer *
 	if (stray)
 		check_error(c, where_key(w, stray), "'%s' needs 'xauth: %s'", stray,
 			    stray[0] == 'x' ? "client" : "server");
+	if (role && peer->auth == AUTH_PSK)
+		check_warn(c, where_key(w, "xauth"),
+			   "with a pre-shared key, whoever of the clients knows it can pretend to be "
+			   "the server, and is told the passwords of others: 'auth: hybrid' or 'rsa' do "
+			   "better");
 	if (role && peer->auth >= AUTH_ECDSA_256 && peer->auth <= AUTH_ECDSA_521)
 		check_error(c, where_key(w, "xauth"),
 			    "IKEv1 has no number for ECDSA with XAuth; use auth: psk or rsa");

@@ -205,6 +205,7 @@ struct pair {                    /* one SA pair, from its reservation to its end
 	bool used_up;   /* a hard limit of its volume was reached */
 	bool told;      /* old, and the peer was sent a DELETE for it */
 	bool garbled;   /* that every packet fails its integrity check has been said */
+	bool everything; /* its identities on the wire say that for our side, see qm_find_unity() */
 	struct sa_ref ref;
 	uint32_t spi_out;
 	struct esp_transform t;
@@ -234,6 +235,7 @@ struct qm { /* Quick Mode's own */
 	uint16_t group; /* PFS, 0 = none */
 	bool have_ids;
 	bool indexed; /* idx came from the initiator */
+	bool everything; /* for the pair */
 	struct ip_addr oa_local, oa_remote; /* NAT-OA of the peer: our address, and its own */
 };
 

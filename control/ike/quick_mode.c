@@ -111,9 +111,13 @@ static void qm_put_common(struct exchange *x, struct msgbuf *m)
 }
 
 /* The identities of a selector, seen from the initiator (us). */
-static int qm_set_ids(struct exchange *x, const struct selector *sel)
+static int qm_set_ids(struct exchange *x, const struct pair *pair)
 {
-	struct ike_id i = ike_id_from_range(&sel->local, sel->proto, sel->local_port);
+	static const struct ip_range all = { { .family = IP_V4 },
+					     { .family = IP_V4, .b = { 255, 255, 255, 255 } } };
+	const struct selector *sel = &pair->sel;
+	struct ike_id i = ike_id_from_range(pair->everything ? &all : &sel->local, sel->proto,
+					    sel->local_port);
 	struct ike_id r = ike_id_from_range(&sel->remote, sel->proto, sel->remote_port);
 	uint8_t body[4 + IKE_MAX_ID];
 	size_t len = ike_id_write(&i, body, sizeof(body));
@@ -136,7 +140,7 @@ static void qm_send_1(struct exchange *x, int rc)
 			      "to %s: add one for ESP", q->child->cfg.name, x->sa->peer->cfg.name);
 		return;
 	}
-	if (rc != 0 || qm_nonce(x, &x->ni) != 0 || qm_set_ids(x, &q->pair->sel) != 0)
+	if (rc != 0 || qm_nonce(x, &x->ni) != 0 || qm_set_ids(x, q->pair) != 0)
 		goto failed;
 	exchange_begin(x, &m, true);
 	size_t hash_at = msg_reserve(&m, PL_HASH, x->sa->keys->prf_len);
@@ -157,6 +161,7 @@ void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx, u
 {
 	uint32_t msgid = sa_msgid_new(sa);
 	struct exchange *x = msgid ? exchange_new(sa, EXCH_QUICK, true, msgid) : NULL;
+	const struct pair *was;
 
 	if (!x) {
 		child_failed(child); /* so that it is tried again */
@@ -172,6 +177,8 @@ void quick_mode_start(struct isakmp_sa *sa, struct child *child, unsigned idx, u
 		return;
 	}
 	x->qm.indexed = x->qm.pair->indexed = sa->peer_parallel;
+	was = pair_find(sa->ike, replaces);
+	x->qm.pair->everything = was && was->everything;
 	ike_note(x->ike, sa->peer, sa, "Quick Mode for %s begins%s", child->cfg.name,
 		 replaces ? " (rekey)" : "");
 	if (!x->qm.group)

@@ -95,7 +95,11 @@ static struct child *qm_find_child(struct exchange *x, const struct selector *se
 
 	if (!c)
 		c = qm_find_translated(x, sel);
-	return c ? c : qm_find_unity(x, sel);
+	if (!c) {
+		c = qm_find_unity(x, sel);
+		x->qm.everything = c != NULL;
+	}
+	return c;
 }
 
 static unsigned qm_pending(const struct isakmp_sa *sa)
@@ -233,5 +237,6 @@ void qm_handle_1(struct exchange *x, const struct inmsg *m)
 		return;
 	}
 	q->pair->indexed = q->indexed;
+	q->pair->everything = q->everything;
 	qm_compute(x, q->group);
 }

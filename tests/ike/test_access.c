@@ -269,6 +269,66 @@ Test(access, a_new_main_mode_keeps_the_address)
 	two_nodes_end(s);
 }
 
+/* Who knows Cisco's attributes asks for everything; the server's SA carries what its child says, and a
+ * rekey by the server speaks of everything again. */
+Test(access, everything_is_narrowed_to_the_child)
+{
+	struct sim *s = access_nodes(true, false);
+	struct ike_child_cfg *c = &sim_peer_cfg(s, 1, 0)->children[0];
+	struct child *server;
+	struct pair *pair;
+
+	ip_range_parse("0.0.0.0/0", &c->sel.remote);
+	sim_start(s);
+	sim_run(s, 20 * SEC);
+	one_pair_each(s);
+	server = TAILQ_FIRST(&peer_find(sim_engine(s, 0), "node1")->children);
+	for (unsigned i = 0; i < 2; i++) {
+		pair = TAILQ_FIRST(&server->pairs);
+		cr_assert_not_null(pair, "round %u: %s", i, sim_last_error(s, 0, 1));
+		cr_expect(ip_range_equal(&pair->sel.local, &server->cfg.sel.local));
+		cr_expect(pair->everything);
+		uint32_t before = pair->ref.spi;
+		cr_assert_eq(ike_rekey(sim_engine(s, 0), "node1/rw-1"), 0);
+		sim_run(s, 60 * SEC);
+		pair = TAILQ_FIRST(&server->pairs);
+		cr_assert_not_null(pair);
+		cr_expect_neq(pair->ref.spi, before, "round %u: %s", i, sim_last_error(s, 0, 1));
+	}
+	two_nodes_end(s);
+}
+
+static bool two_of_five(void *ctx, unsigned from, struct ike_path *path, uint8_t *msg, size_t *len)
+{
+	unsigned *n = ctx;
+
+	(void)from;
+	(void)path;
+	(void)len;
+	return msg[18] != EXCH_TRANSACTION || (*n)++ % 5 > 1;
+}
+
+/* Requests, answers and acknowledgements get lost: they are repeated, and nothing is done twice. */
+Test(access, lost_messages_of_transactions_are_repeated)
+{
+	for (unsigned mode = 0; mode < 3; mode++) {
+		struct sim *s = access_nodes(mode > 0, mode == 2);
+		struct ike_totals t;
+		unsigned n = 0;
+
+		sim_set_tap(s, two_of_five, &n);
+		checks = 0;
+		sim_start(s);
+		sim_run(s, 50 * SEC);
+		one_pair_each(s);
+		ike_totals(sim_engine(s, 0), &t);
+		cr_expect_geq(n, mode ? 12 : 8);
+		cr_expect_gt(t.retransmits, 1);
+		cr_expect_eq(checks, 1, "one reply was looked at %u times", checks);
+		two_nodes_end(s);
+	}
+}
+
 /* --------------------------------------------------------------- several clients, one peer -- */
 
 /* Nodes 1 and 2 are clients of the hub's one connection "road", which takes anybody with the secret. Both
