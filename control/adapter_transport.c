@@ -31,6 +31,13 @@ void transport_send(void *ctx, const struct ike_path *path, const uint8_t *msg, 
 	send_udp(ctx, path, path->local_port == 4500, msg, len);
 }
 
+void transport_cookies(void *ctx, const uint8_t *icookie, const uint8_t *rcookie, bool known)
+{
+	struct daemon *d = ctx;
+
+	dp_ike_known(d->dp, icookie, rcookie, known);
+}
+
 void transport_keepalive(void *ctx, const struct ike_path *path)
 {
 	static const uint8_t keepalive = 0xff; /* RFC 3948 section 2.3 */

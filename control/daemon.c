@@ -294,6 +294,7 @@ static int engine_start(struct daemon *d)
 		.ctx = d,
 		.send = transport_send,
 		.keepalive = transport_keepalive,
+		.cookies = transport_cookies,
 		.now_us = engine_now,
 		.random = engine_random,
 		.job = engine_job,

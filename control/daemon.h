@@ -60,6 +60,7 @@ uint64_t clock_us(void); /* monotonic */
 
 /* adapter_transport.c: ISAKMP messages over the data plane. */
 void transport_send(void *ctx, const struct ike_path *path, const uint8_t *msg, size_t len);
+void transport_cookies(void *ctx, const uint8_t *icookie, const uint8_t *rcookie, bool known);
 void transport_keepalive(void *ctx, const struct ike_path *path);
 void transport_on_ike(void *ctx, const struct dp_udp_path *path, const uint8_t *data, size_t len);
 

@@ -54,6 +54,13 @@ static void set_pairs(struct daemon *d, const struct config *cfg)
 		}
 }
 
+/* Of peers whose address is configured, whose IKE goes before strangers'. */
+static void set_known(struct daemon *d, const struct config *cfg, bool known)
+{
+	for (size_t i = 0; cfg && i < cfg->n_peers; i++)
+		dp_peer_known(d->dp, &cfg->peers[i].remote, known);
+}
+
 int reload_apply(struct daemon *d, struct config *cfg)
 {
 	struct config *old = d->cfg;
@@ -64,6 +71,8 @@ int reload_apply(struct daemon *d, struct config *cfg)
 	if (rc != 0)
 		return rc;
 	set_pairs(d, cfg);
+	set_known(d, cfg, true);
+	set_known(d, old, false);
 	if (old) {
 		leases_save(d->ike, old->leases_file);
 		remove_old_peers(d, old, cfg);

@@ -380,6 +380,47 @@ static enum service service6(const uint8_t *ip, uint32_t len, uint8_t *proto)
 	return is_ike_port(ip + chain.l4_off) ? TO_IKE : TO_NOBODY;
 }
 
+#define NON_ESP_MARKER 4
+#define COOKIES_LEN    16 /* both, at the start of an ISAKMP header */
+
+/* The ISAKMP header of an IKE datagram, NULL where it is not in sight. */
+static const uint8_t *isakmp_find(const uint8_t *ip, uint32_t len)
+{
+	struct ip6_chain chain;
+	uint32_t at;
+
+	if (ip_version(ip) == 4)
+		at = ip4_header_len(ip);
+	else if (ip6_chain_read(ip, len, &chain) == DROP_COUNT)
+		at = chain.l4_off;
+	else
+		return NULL;
+	if (len < at + UDP_LEN)
+		return NULL;
+	if (load_be16(ip + at + UDP_DPORT) == PORT_IKE_NATT)
+		at += NON_ESP_MARKER;
+	at += UDP_LEN;
+	return len >= at + COOKIES_LEN ? ip + at : NULL;
+}
+
+/* Cookies that control knows go first: nobody but the peer can have both. Then what comes from a configured peer's
+ * address, or pretends to; strangers share what is left. */
+static enum punt_class ike_class(const struct lcore *lc, const uint8_t *ip, uint32_t len)
+{
+	const uint8_t *isakmp = isakmp_find(ip, len);
+	const struct known *k = lc->known;
+	bool four = ip_version(ip) == 4;
+	uint32_t from;
+
+	if (!k)
+		return PUNT_IKE;
+	if (isakmp && (known_at(k, known_cookies(k, isakmp, isakmp + COOKIES_LEN / 2)) ||
+		       known_at(k, known_cookies(k, isakmp, NULL))))
+		return PUNT_IKE;
+	from = four ? known_address(k, ip + IP4_SRC, 4) : known_address(k, ip + IP6_SRC, 16);
+	return known_at(k, from) ? PUNT_IKE_PEER : PUNT_IKE_STRANGER;
+}
+
 /* Neighbour Discovery needs no policy: it is the link's own matter, and never comes from a tunnel. */
 static void host_one(struct lcore *lc, struct rte_mbuf *pkt)
 {
@@ -393,7 +434,7 @@ static void host_one(struct lcore *lc, struct rte_mbuf *pkt)
 		fragment_hand_over(lc, pkt, proto);
 		break;
 	case TO_IKE:
-		lcore_punt(lc, pkt, PUNT_IKE);
+		lcore_punt(lc, pkt, ike_class(lc, ip, len));
 		break;
 	case TO_ND:
 		if (from_esp)

@@ -97,6 +97,7 @@ static int worker_create(struct dp *dp, const struct dp_cfg *cfg, uint16_t id)
 	lc->cpu = cfg->worker_cores[id];
 	lc->spi = dp->spi;
 	lc->idle = cfg->idle;
+	lc->known = dp->known;
 	lc->tsc_hz = rte_get_tsc_hz();
 	lc->pool = dp->pools[id];
 	lc->jumbo = dp->jumbo;
@@ -255,6 +256,10 @@ static int start(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t why_
 	dp->mb = cpu_mgr_new();
 	if (!dp->mb)
 		return no_memory(why, why_size, "IPsec-MB");
+	dp->known = rte_zmalloc("known", sizeof(*dp->known), 64);
+	if (!dp->known)
+		return no_memory(why, why_size, "the filter of known peers");
+	dp->known->seed = rte_rand();
 	rc = pools_create(dp, cfg) ? no_memory(why, why_size, "packet buffers") : 0;
 	if (rc == 0)
 		rc = ports_open(dp, cfg, why, why_size);
@@ -355,6 +360,19 @@ unsigned dp_poll(struct dp *dp)
 	return work;
 }
 
+/* ------------------------------------------------------------------------- known ------------ */
+
+void dp_ike_known(struct dp *dp, const uint8_t *icookie, const uint8_t *rcookie, bool known)
+{
+	known_change(dp->known, known_cookies(dp->known, icookie, rcookie), known);
+}
+
+void dp_peer_known(struct dp *dp, const struct ip_addr *addr, bool known)
+{
+	if (addr->family != IP_NONE)
+		known_change(dp->known, known_address(dp->known, addr->b, ip_addr_len(addr)), known);
+}
+
 /* ------------------------------------------------------------------------- stop ------------- */
 
 static void ring_drop(struct rte_ring *r)
@@ -429,6 +447,7 @@ void dp_stop(struct dp *dp)
 	watch_free_all(dp);
 	for (unsigned i = 0; i < dp->n_ports; i++)
 		port_close(&dp->port[i]);
+	rte_free(dp->known);
 	spd_free(dp->spd);
 	fib_free(dp->fib);
 	pools_free(dp);

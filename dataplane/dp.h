@@ -123,6 +123,8 @@ struct dp {
 	 * knows or is about to; 0 = none */
 	uint32_t *told;
 
+	struct known *known;
+
 	struct fib *fib;
 	bool fib_stale;
 	uint64_t fib_ms;         /* when it was built */

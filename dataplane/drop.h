@@ -59,7 +59,8 @@
 	X(frag_timeout, "fragments whose other pieces did not come in time")                       \
 	X(icmp_unbelieved, "ICMP about a packet that this gateway did not send")                   \
 	X(port_down, "the way out is a port without a link")                                       \
-	X(vlan_unknown, "tag of a VLAN that is no port here, or two tags")
+	X(vlan_unknown, "tag of a VLAN that is no port here, or two tags")                         \
+	X(ike_stranger, "more IKE from unknown senders than control is asked to look at")
 
 enum drop_reason {
 #define X(name, text) DROP_##name,

@@ -12,7 +12,11 @@
 static const struct {
 	uint32_t per_second, burst;
 } punt_limits[PUNT_CLASSES] = {
-	[PUNT_IKE] = { 50000, 512 },      [PUNT_ARP] = { 2000, 128 }, [PUNT_ICMP] = { 2000, 128 },
+	[PUNT_IKE] = { 50000, 512 },
+	[PUNT_IKE_PEER] = { 10000, 256 },
+	[PUNT_IKE_STRANGER] = { 2000, 128 },
+	[PUNT_ARP] = { 2000, 128 },
+	[PUNT_ICMP] = { 2000, 128 },
 	[PUNT_NEIGHBOUR] = { 2000, 128 }, [PUNT_ERROR] = { 200, 32 },
 };
 
@@ -181,7 +185,8 @@ static bool punt_allowed(struct lcore *lc, enum punt_class kind)
 void lcore_punt(struct lcore *lc, struct rte_mbuf *pkt, enum punt_class kind)
 {
 	if (!punt_allowed(lc, kind))
-		pkt_drop(lc, pkt, DROP_punt_policed);
+		pkt_drop(lc, pkt,
+			 kind == PUNT_IKE_STRANGER ? DROP_ike_stranger : DROP_punt_policed);
 	else if (rte_ring_sp_enqueue(lc->punt, pkt))
 		pkt_drop(lc, pkt, DROP_punt_full);
 	else

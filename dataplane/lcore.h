@@ -12,6 +12,7 @@
 #include "dataplane.h"
 #include "drop.h"
 #include "ip6.h"
+#include "known.h"
 #include "messages.h"
 #include "pkt.h"
 #include "sa.h"
@@ -130,7 +131,16 @@ static inline void local_set_add6(struct local_set *set, const uint8_t *addr, ui
 _Static_assert(DP_MAX_PORTS * DP_MAX_PORT_ADDR <= LOCAL_SET_SIZE / 2, "the set has room");
 
 /* What goes up to control is policed by kind, so that no flood starves another kind. */
-enum punt_class { PUNT_IKE, PUNT_ARP, PUNT_ICMP, PUNT_NEIGHBOUR, PUNT_ERROR, PUNT_CLASSES };
+enum punt_class {
+	PUNT_IKE,	   /* of an ISAKMP SA that control knows */
+	PUNT_IKE_PEER,	   /* of a configured peer's address */
+	PUNT_IKE_STRANGER, /* all other IKE: whom "remote: any" waits for, and floods */
+	PUNT_ARP,
+	PUNT_ICMP,
+	PUNT_NEIGHBOUR,
+	PUNT_ERROR,
+	PUNT_CLASSES
+};
 
 /* Events that found the ring full. Size: see lcore_event(). */
 struct event_backlog {
@@ -159,6 +169,7 @@ struct lcore {
 	struct policy_sa *policy_sa; /* SPD_MAX_POLICIES entries */
 	struct spd *spd;
 	struct fib *fib;
+	const struct known *known; /* shared by all */
 	struct watch *watch; /* NULL: nobody traces or captures */
 	IMB_MGR *mb;
 	struct rte_mempool *pool; /* for packets that the lcore makes itself */

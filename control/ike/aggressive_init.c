@@ -24,7 +24,7 @@ static int am_send_1(struct exchange *x)
 	am_put_keys(&m, x, &x->ni, am_own_id(x->sa, id));
 	if (mm_they_sign(x->sa))
 		mm_put_requests(&m, x->sa);
-	vendor_write(&m, x->sa);
+	vendor_write(&m, x->sa, SIZE_MAX);
 	ike_note(x->ike, x->sa->peer, x->sa, "Aggressive Mode to %s begins", cfg->name);
 	return exchange_send(x, &m, mm_they_sign(x->sa) ? AM_STEP_ANSWER_SIGNED : AM_STEP_ANSWER);
 }

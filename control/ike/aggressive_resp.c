@@ -147,7 +147,7 @@ static int am_send_2(struct exchange *x)
 	rc = am_put_auth(&m, x, own);
 	if (rc != 0)
 		return rc;
-	vendor_write(&m, sa);
+	vendor_write(&m, sa, SIZE_MAX);
 	return exchange_send(x, &m, mm_they_sign(sa) ? AM_STEP_SIGNED : AM_STEP_AUTH);
 }
 

@@ -43,12 +43,13 @@ struct ike *ike_new(const struct ike_ops *ops, const struct ike_limits *limits)
 	if (limits)
 		ike->limits = *limits;
 	if (!ike->limits.half_open_max)
-		ike->limits.half_open_max = 512;
+		ike->limits.half_open_max = 2048;
 	if (!ike->limits.half_open_per_source)
 		ike->limits.half_open_per_source = 16;
 	if (!ike->limits.half_open_s)
 		ike->limits.half_open_s = 30;
 	TAILQ_INIT(&ike->peers);
+	TAILQ_INIT(&ike->half_open);
 	index_init(ike);
 	fragment_init(ike);
 	ike->bucket_seed = ike_random32(ike);

@@ -21,8 +21,8 @@
 
 #define SECOND 1000000ull
 
-#define SA_BUCKETS         1024
-#define PAIR_BUCKETS       1024
+#define SA_BUCKETS         8192
+#define PAIR_BUCKETS       16384
 #define INDEX_BUCKETS       4096
 #define MSG_MAX            IKE_MAX_MESSAGE /* bytes of one message that we build: with a chain */
 #define DIGEST_LEN         32
@@ -37,6 +37,7 @@
 #define RETRY_MAX_S        64           /* the longest back-off of a connection that must be up */
 #define BLIND_REPEATS      2            /* a DELETE is not acknowledged: it is said three times */
 #define COMPLAINTS_MAX     10     /* refusals a second of those who have proved nothing */
+#define HALF_SOURCES	   4096
 #define HALF_OPEN_YIELD_US SECOND /* a first message without a second keeps its place that long */
 #define KEEPALIVE_US       (20 * SECOND)
 #define BAD_SPI_US         (5 * SECOND) /* one reaction to unknown SPIs a peer in that time */
@@ -134,12 +135,13 @@ struct isakmp_sa {
 	TAILQ_ENTRY(isakmp_sa) link;  /* of the peer */
 	LIST_ENTRY(isakmp_sa) bucket; /* by initiator cookie */
 	SLIST_ENTRY(isakmp_sa) dead_link;
-	LIST_ENTRY(isakmp_sa) half_link;
+	TAILQ_ENTRY(isakmp_sa) half_link;
 	struct ike *ike;
 	struct peer *peer;
 	bool initiator, dead;
 	bool published; /* in ike->sas */
 	bool half_open; /* responder, peer not authenticated: in ike->half_open */
+	struct ip_addr half_source; /* where its first message came from */
 	uint8_t phase1; /* enum exchange_type: Main Mode or Aggressive Mode */
 	bool stale;     /* a Quick Mode timed out under it: not used for new ones */
 	enum ike_sa_state state;
@@ -368,7 +370,8 @@ struct ike {
 	LIST_HEAD(, isakmp_sa) sas[SA_BUCKETS];
 	LIST_HEAD(, pair) pairs[PAIR_BUCKETS];
 	LIST_HEAD(, job) jobs;
-	LIST_HEAD(, isakmp_sa) half_open;
+	TAILQ_HEAD(, isakmp_sa) half_open; /* the oldest first */
+	uint16_t half_sources[HALF_SOURCES]; /* of them, by a hash of the source */
 	LIST_HEAD(, ike_walk) walks;
 	SLIST_HEAD(, isakmp_sa) dead_sas;
 	SLIST_HEAD(, exchange) dead_exchanges;
@@ -672,7 +675,8 @@ uint16_t natt_encap(const struct isakmp_sa *sa, enum sa_mode mode);
 void natt_oa_write(struct msgbuf *m, const struct isakmp_sa *sa, bool initiator);
 /* What the peer says of them; whatever it leaves out stays IP_NONE. */
 void natt_oa_read(struct exchange *x, const struct payload_list *l);
-void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa);
+/* As far as the message does not grow beyond room bytes. */
+void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa, size_t room);
 void vendor_read(struct isakmp_sa *sa, const struct payload_list *l);
 
 #endif

@@ -231,6 +231,11 @@ struct ike_ops {
 	bool (*sa_stats)(void *ctx, const struct sa_ref *ref, enum sa_dir dir,
 			 struct sa_stats *out);
 
+	/* Messages with these cookies belong to an ISAKMP SA of ours from now on (true), or no more; rcookie NULL: whatever
+	 * it is. For whoever sorts floods. NULL: nobody does. */
+	void (*cookies)(void *ctx, const uint8_t icookie[ISAKMP_COOKIE_LEN],
+			const uint8_t rcookie[ISAKMP_COOKIE_LEN], bool known);
+
 	/* A policy whose packets may pass in the clear (true), or must not any more (false): only of
 	 * children with fallback_clear. NULL: they never do. */
 	void (*policy_clear)(void *ctx, uint32_t policy, bool clear);
@@ -245,7 +250,7 @@ struct ike_ops {
 };
 
 struct ike_limits {
-	unsigned half_open_max;	       /* unauthenticated responder exchanges in all, 0 = 512 */
+	unsigned half_open_max;	       /* unauthenticated responder exchanges in all, 0 = 2048 */
 	unsigned half_open_per_source; /* 0 = 16 */
 	uint32_t half_open_s;	       /* their lifetime in seconds, 0 = 30 */
 };

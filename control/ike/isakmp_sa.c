@@ -15,7 +15,11 @@ static void sa_life(void *arg);
 
 static unsigned bucket_of(const struct ike *ike, const uint8_t *icookie)
 {
-	return ((get_u32(icookie) ^ get_u32(icookie + 4)) + ike->bucket_seed) % SA_BUCKETS;
+	/* the other side chose it, perhaps with care */
+	uint64_t h = ((uint64_t)get_u32(icookie) << 32 | get_u32(icookie + 4)) ^ ike->bucket_seed;
+
+	h = (h ^ h >> 32) * 0x9e3779b97f4a7c15ull ^ (uint64_t)ike->bucket_seed << 29;
+	return (unsigned)((h ^ h >> 29) * 0xbf58476d1ce4e5b9ull >> 40) % SA_BUCKETS;
 }
 
 static bool is_zero(const uint8_t *cookie)
@@ -23,6 +27,15 @@ static bool is_zero(const uint8_t *cookie)
 	static const uint8_t zero[ISAKMP_COOKIE_LEN];
 
 	return memcmp(cookie, zero, sizeof(zero)) == 0;
+}
+
+static unsigned source_bucket(const struct ike *ike, const struct ip_addr *source)
+{
+	uint32_t h = ike->bucket_seed;
+
+	for (unsigned i = 0; i < sizeof(source->b); i += 4)
+		h = (h ^ get_u32(source->b + i)) * 2654435761u;
+	return (h ^ h >> 16) % HALF_SOURCES;
 }
 
 struct isakmp_sa *sa_new(struct peer *peer, const struct ike_path *path, bool initiator,
@@ -55,15 +68,27 @@ struct isakmp_sa *sa_new(struct peer *peer, const struct ike_path *path, bool in
 		return sa;
 	}
 	sa->half_open = true;
+	sa->half_source = path->remote;
 	ike->totals.half_open++;
-	LIST_INSERT_HEAD(&ike->half_open, sa, half_link);
+	TAILQ_INSERT_TAIL(&ike->half_open, sa, half_link);
+	ike->half_sources[source_bucket(ike, &path->remote)]++;
 	uint32_t seconds = ike->limits.half_open_s;
 	timer_set(&ike->timers, &sa->life, sa->created_us + seconds * SECOND);
 	return sa;
 }
 
+static void tell_cookies(const struct isakmp_sa *sa, bool known)
+{
+	struct ike *ike = sa->ike;
+
+	/* what the answer to a message of ours has as its other cookie, we do not know */
+	if (ike->ops.cookies)
+		ike->ops.cookies(ike->ops.ctx, sa->icookie, sa->initiator ? NULL : sa->rcookie, known);
+}
+
 void sa_publish(struct isakmp_sa *sa)
 {
+	tell_cookies(sa, true);
 	LIST_INSERT_HEAD(&sa->ike->sas[bucket_of(sa->ike, sa->icookie)], sa, bucket);
 	sa->published = true;
 }
@@ -102,26 +127,38 @@ static bool half_open_idle(struct isakmp_sa *sa, uint64_t now)
 	return x && !x->busy && x->n_seen == 1 && sa->created_us + HALF_OPEN_YIELD_US <= now;
 }
 
-bool half_open_full(struct ike *ike, const struct ip_addr *source)
+/* The oldest of those of a source (NULL: of all) that only wait for a message 3, if any; *n: how many that source has. */
+static struct isakmp_sa *half_open_oldest(struct ike *ike, const struct ip_addr *source, unsigned *n)
 {
-	struct isakmp_sa *sa, *idle = NULL, *idle_same = NULL; /* the oldest of each */
-	unsigned all = 0, same = 0;
+	struct isakmp_sa *sa, *idle = NULL;
 	uint64_t now = ike_now(ike);
 
-	LIST_FOREACH(sa, &ike->half_open, half_link) {
-		bool ours = ip_addr_equal(&sa->path.remote, source);
-		all++;
-		same += ours;
-		if (!half_open_idle(sa, now))
+	*n = 0;
+	TAILQ_FOREACH(sa, &ike->half_open, half_link) {
+		if (source && !ip_addr_equal(&sa->half_source, source))
 			continue;
-		idle = sa;
-		if (ours)
-			idle_same = sa;
+		++*n;
+		if (!idle && half_open_idle(sa, now))
+			idle = sa;
+		if (!source && (idle || sa->created_us + HALF_OPEN_YIELD_US > now))
+			break; /* the others are younger */
 	}
-	if (same >= ike->limits.half_open_per_source)
-		idle = idle_same;
-	else if (all < ike->limits.half_open_max)
-		return false;
+	return idle;
+}
+
+bool half_open_full(struct ike *ike, const struct ip_addr *source)
+{
+	unsigned per_source = ike->limits.half_open_per_source, same = 0;
+	struct isakmp_sa *idle = NULL;
+
+	/* a flood from many sources must not cost a walk over all of them */
+	if (ike->half_sources[source_bucket(ike, source)] >= per_source)
+		idle = half_open_oldest(ike, source, &same);
+	if (same < per_source) {
+		if (ike->totals.half_open < ike->limits.half_open_max)
+			return false;
+		idle = half_open_oldest(ike, NULL, &same);
+	}
 	ike->totals.half_open_refused++;
 	if (!idle)
 		return true;
@@ -135,7 +172,8 @@ static void sa_not_half_open(struct isakmp_sa *sa)
 		return;
 	sa->half_open = false;
 	sa->ike->totals.half_open--;
-	LIST_REMOVE(sa, half_link);
+	TAILQ_REMOVE(&sa->ike->half_open, sa, half_link);
+	sa->ike->half_sources[source_bucket(sa->ike, &sa->half_source)]--;
 }
 
 void sa_kill(struct isakmp_sa *sa)
@@ -155,8 +193,10 @@ void sa_kill(struct isakmp_sa *sa)
 		timer_cancel(h, &sa->access->timer);
 	if (sa->state != IKE_SA_CLOSING)
 		pool_seen(sa);
-	if (sa->published)
+	if (sa->published) {
 		LIST_REMOVE(sa, bucket);
+		tell_cookies(sa, false);
+	}
 	fragment_forget(sa->ike, sa, NULL);
 	TAILQ_FOREACH(x, &sa->exchanges, link)
 		exchange_kill(x);

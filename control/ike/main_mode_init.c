@@ -22,7 +22,7 @@ int main_mode_start(struct peer *peer)
 	if (m.overflow ||
 	    buf_set(ike, &x->sai, m.buf + ISAKMP_HDR_LEN + 4, m.len - ISAKMP_HDR_LEN - 4) != 0)
 		goto failed;
-	vendor_write(&m, sa);
+	vendor_write(&m, sa, SIZE_MAX);
 	ike_note(ike, peer, sa, "Main Mode to %s begins", peer->cfg.name);
 	if (exchange_send(x, &m, 0) != 0)
 		goto failed;

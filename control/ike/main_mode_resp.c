@@ -77,7 +77,8 @@ void mm_handle_1(struct exchange *x, const struct inmsg *in)
 	vendor_read(sa, &in->list);
 	exchange_begin(x, &m, false);
 	answer_write(&m, &x->ike->offer, choice.proposal, choice.transform, 0);
-	vendor_write(&m, sa);
+	/* nobody has proved where it comes from: no more bytes go back than came */
+	vendor_write(&m, sa, in->hdr.length);
 	if (buf_set(x->ike, &x->sai, body.p, body.len) != 0 || exchange_send(x, &m, 1) != 0)
 		exchange_fail(x, 0, "Main Mode with %s: out of memory", sa->peer->cfg.name);
 }

@@ -11,7 +11,7 @@
 
 static unsigned bucket_of(uint32_t spi)
 {
-	return (spi * 2654435761u >> 16) % PAIR_BUCKETS;
+	return (spi * 2654435761u >> 14) % PAIR_BUCKETS;
 }
 
 static void pair_soft(void *arg)

@@ -57,22 +57,29 @@ static const uint8_t xauth_id[] = { 0x09, 0x00, 0x26, 0x89, 0xdf, 0xd6, 0xb7, 0x
 static const uint8_t unity_id[] = { 0x12, 0xf5, 0xf2, 0x8c, 0x45, 0x71, 0x68, 0xa9,
 				    0x70, 0x2d, 0x9f, 0xe2, 0x74, 0xcc, 0x01, 0x00 };
 
-/* The initiator lists all that it knows, the responder only what it chose from the list. */
-void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa)
+static void vendor_put(struct msgbuf *m, size_t room, const uint8_t *id, size_t len)
 {
-	if (sa->peer->cfg.fragmentation != FRAGMENTATION_NO)
-		msg_payload(m, PL_VENDOR, vendor_fragments, sizeof(vendor_fragments));
+	if (m->len + 4 + len <= room)
+		msg_payload(m, PL_VENDOR, id, len);
+}
+
+/* The initiator lists all that it knows, the responder only what it chose from the list; what it cannot do without
+ * first. */
+void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa, size_t room)
+{
 	for (size_t i = 0; i < N_VENDORS; i++) {
 		const struct vendor_id *v = &vendor_table[i];
 		if (sa->initiator || v->natt == NATT_NONE || v->natt == sa->natt)
-			msg_payload(m, PL_VENDOR, v->id, sizeof(v->id));
+			vendor_put(m, room, v->id, sizeof(v->id));
 	}
+	if (sa->peer->cfg.fragmentation != FRAGMENTATION_NO)
+		vendor_put(m, room, vendor_fragments, sizeof(vendor_fragments));
 	if (!sa->peer->cfg.access)
 		return;
 	if (sa->peer->cfg.access->xauth != XAUTH_NONE)
-		msg_payload(m, PL_VENDOR, xauth_id, sizeof(xauth_id));
+		vendor_put(m, room, xauth_id, sizeof(xauth_id));
 	if (sa->peer->cfg.access->config)
-		msg_payload(m, PL_VENDOR, unity_id, sizeof(unity_id));
+		vendor_put(m, room, unity_id, sizeof(unity_id));
 }
 
 void vendor_read(struct isakmp_sa *sa, const struct payload_list *l)

@@ -114,6 +114,11 @@ unsigned dp_poll(struct dp *dp);
 int dp_send_udp(struct dp *dp, const struct dp_udp_path *path, bool marker, const uint8_t *data,
 		size_t len);
 
+/* Whose IKE goes first when there is too much of it: messages with these cookies (8 bytes each; rcookie NULL: whatever
+ * the other is), and those from this address. Counted: each true is to be followed by one false, at most. */
+void dp_ike_known(struct dp *dp, const uint8_t *icookie, const uint8_t *rcookie, bool known);
+void dp_peer_known(struct dp *dp, const struct ip_addr *addr, bool known);
+
 /* Reserves a slot on a worker and a fresh SPI that names it. owner: worker index, or UINT16_MAX for
  * the least loaded one. 0, or -ENOSPC. */
 int dp_sa_reserve(struct dp *dp, uint16_t owner, struct sa_ref *out);
