@@ -36,6 +36,10 @@
 #define SETTLE_US          (8 * SECOND) /* pairs made closer together than that are a collision */
 #define RETRY_MAX_S        64           /* the longest back-off of a connection that must be up */
 #define BLIND_REPEATS      2            /* a DELETE is not acknowledged: it is said three times */
+/* Phases 1 of ours begin so far apart, but for a number at once: ten thousand peers in the same moment, at the start or
+ * when a line is back, would fill every queue on the way and then wait for repeats. */
+#define CALL_US            2000
+#define CALL_BURST         64
 #define COMPLAINTS_MAX     10     /* refusals a second of those who have proved nothing */
 #define HALF_SOURCES	   4096
 #define HALF_OPEN_YIELD_US SECOND /* a first message without a second keeps its place that long */
@@ -108,6 +112,7 @@ struct peer {
 	bool want_phase1; /* asked for, or due for a rekey */
 	unsigned failures;
 	uint64_t retry_at, bad_spi_at, foreign_at;
+	uint64_t call_at; /* its turn to begin a phase 1; 0: it has not asked for one */
 	uint64_t main_us; /* what its last Main Mode took */
 	uint64_t used_us; /* its last SA pair went */
 	struct timer kick; /* runs peer_maintain() */
@@ -384,6 +389,7 @@ struct ike {
 	uint32_t bucket_seed;
 	size_t bytes; /* in objects below this one */
 	bool closing;
+	uint64_t call_next; /* the next free turn */
 	uint64_t complaints_from; /* COMPLAINTS_MAX: the second that is counted */
 	unsigned complaints;
 	struct guesses guesses[GUESSES];

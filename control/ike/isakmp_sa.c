@@ -474,7 +474,7 @@ static void sa_abandoned(struct isakmp_sa *sa)
 	if (x && x->notified) { /* the reason has been told */
 		ike_event(ike, IKE_EV_PHASE1_FAILED, sa->peer, NULL, sa, "%s",
 			  sa->peer->last_error);
-	} else {
+	} else if (complaint_allowed(ike)) { /* after a flood there are thousands */
 		diag_abandoned(&d, sa, s ? s->number : 1);
 		snprintf(sa->peer->last_error, sizeof(sa->peer->last_error), "%s", d.text);
 		ike_event_diagnosis(ike, IKE_EV_PHASE1_FAILED, sa->peer, NULL, sa, &d);

@@ -234,6 +234,21 @@ static struct isakmp_sa *peer_quick_sa(struct peer *p, uint64_t *wait)
 	return best;
 }
 
+/* When the peer may begin its phase 1. */
+static uint64_t call_turn(struct peer *p, uint64_t now)
+{
+	struct ike *ike = p->ike;
+	uint64_t unused = CALL_BURST * CALL_US;
+
+	if (!p->call_at) {
+		if (now > unused && ike->call_next < now - unused)
+			ike->call_next = now - unused;
+		p->call_at = ike->call_next;
+		ike->call_next += CALL_US;
+	}
+	return p->call_at;
+}
+
 /* The one place that starts negotiations. Runs from a timer, never in the middle of another call.
  */
 void peer_maintain(void *arg)
@@ -278,8 +293,11 @@ void peer_maintain(void *arg)
 			next = now + QUICK_PACE_US; /* more may wait */
 	}
 	if (call && !p->down && peer_may_initiate(p) && !peer_calls(p)) {
-		if (now < p->retry_at)
-			next = p->retry_at < next ? p->retry_at : next;
+		uint64_t at = now < p->retry_at ? p->retry_at : call_turn(p, now);
+		if (now >= at)
+			p->call_at = 0;
+		if (now < at)
+			next = at < next ? at : next;
 		else if ((p->cfg.aggressive ? aggressive_start(p) : main_mode_start(p)) != 0)
 			next = now + backoff_us(ike, p->failures++);
 	}

@@ -4,6 +4,8 @@
 
 #include "engine.h"
 
+#define HALF_OPEN_SHOWN 32 /* of one peer */
+
 static uint64_t left(uint64_t until, uint64_t now)
 {
 	return until > now ? until - now : 0;
@@ -44,9 +46,11 @@ static void sas_show(struct peer *p, uint64_t now,
 {
 	struct ike_sa_info info;
 	struct isakmp_sa *sa;
+	unsigned half_open = 0;
 
 	TAILQ_FOREACH(sa, &p->sas, link) {
-		if (sa->dead)
+		/* of a flood some are enough; how many there are stands in the totals */
+		if (sa->dead || (sa->half_open && ++half_open > HALF_OPEN_SHOWN))
 			continue;
 		sa_info(sa, now, &info);
 		fn(ctx, &info);
