@@ -79,8 +79,9 @@ static void op_keepalive(void *ctx, const struct ike_path *path)
 
 static uint64_t op_now(void *ctx)
 {
-	(void)ctx;
-	return node_clock_us();
+	struct node *n = ctx;
+
+	return n->clock();
 }
 
 static int op_random(void *ctx, void *buf, size_t len)
@@ -164,7 +165,7 @@ int node_init(struct node *n, const struct ike_limits *limits, struct jobs *jobs
 			       .sa_remove = op_remove,
 			       .event = op_event };
 
-	*n = (struct node){ .jobs = jobs };
+	*n = (struct node){ .jobs = jobs, .clock = node_clock_us };
 	n->ike = ike_new(&ops, limits);
 	return n->ike ? 0 : -ENOMEM;
 }
@@ -213,7 +214,7 @@ bool node_turn(struct node *n)
 		ike_sa_installed(n->ike, &s.ref, s.dir);
 		any = true;
 	}
-	if (ike_next_timer(n->ike) <= node_clock_us()) {
+	if (ike_next_timer(n->ike) <= n->clock()) {
 		ike_run_timers(n->ike);
 		any = true;
 	}

@@ -40,6 +40,7 @@ struct node {
 	void (*send)(void *ctx, const struct ike_path *path, const uint8_t *msg, size_t len);
 	void (*event)(void *ctx, const struct ike_event *ev); /* may be NULL */
 	void *ctx;
+	uint64_t (*clock)(void); /* node_clock_us(), or a virtual one */
 	uint32_t spi;
 	uint64_t phase1_up, children_up, rekeyed, failed; /* events */
 	char error[256];                                  /* the last failure's sentence */
