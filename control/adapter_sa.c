@@ -45,14 +45,16 @@ void sa_on_stored(void *ctx, const struct sa_ref *ref, enum sa_dir dir)
 {
 	struct daemon *d = ctx;
 
-	ike_sa_installed(d->ike, ref, dir);
+	if (d->ike)
+		ike_sa_installed(d->ike, ref, dir);
 }
 
 void sa_on_limit(void *ctx, const struct sa_ref *ref, enum sa_dir dir, bool hard)
 {
 	struct daemon *d = ctx;
 
-	ike_sa_limit(d->ike, ref, dir, hard);
+	if (d->ike)
+		ike_sa_limit(d->ike, ref, dir, hard);
 }
 
 void sa_on_peer_moved(void *ctx, const struct sa_ref *ref, const struct ip_addr *remote,
@@ -60,19 +62,22 @@ void sa_on_peer_moved(void *ctx, const struct sa_ref *ref, const struct ip_addr 
 {
 	struct daemon *d = ctx;
 
-	ike_peer_moved(d->ike, ref, remote, port);
+	if (d->ike)
+		ike_peer_moved(d->ike, ref, remote, port);
 }
 
 void sa_on_acquire(void *ctx, uint32_t policy)
 {
 	struct daemon *d = ctx;
 
-	ike_acquire(d->ike, policy);
+	if (d->ike)
+		ike_acquire(d->ike, policy);
 }
 
 void sa_on_bad_spi(void *ctx, const struct ip_addr *remote, uint32_t spi)
 {
 	struct daemon *d = ctx;
 
-	ike_bad_spi(d->ike, remote, spi);
+	if (d->ike)
+		ike_bad_spi(d->ike, remote, spi);
 }

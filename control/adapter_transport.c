@@ -53,5 +53,6 @@ void transport_on_ike(void *ctx, const struct dp_udp_path *path, const uint8_t *
 				     .local_port = path->local_port,
 				     .remote_port = path->remote_port };
 
-	ike_input(d->ike, &ike_path, data, len);
+	if (d->ike)
+		ike_input(d->ike, &ike_path, data, len);
 }

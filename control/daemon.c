@@ -395,6 +395,7 @@ static void daemon_end(struct daemon *d)
 		leases_run(d, UINT64_MAX);
 	if (d->ike)
 		ike_free(d->ike);
+	d->ike = NULL; /* what the data plane still has to say is for nobody */
 	for (unsigned i = 0; i < IKE_JOB_KINDS; i++)
 		jobs_free(d->jobs[i]);
 	if (d->dp) {
