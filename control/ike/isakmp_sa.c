@@ -155,7 +155,11 @@ bool half_open_full(struct ike *ike, const struct ip_addr *source)
 	if (ike->half_sources[source_bucket(ike, source)] >= per_source)
 		idle = half_open_oldest(ike, source, &same);
 	if (same < per_source) {
-		if (ike->totals.half_open < ike->limits.half_open_max)
+		/* a part is kept for those whose address is configured: strangers alone can fill the rest */
+		unsigned max = ike->limits.half_open_max;
+		if (!peer_next_at(ike, source, NULL))
+			max -= max / 4;
+		if (ike->totals.half_open < max)
 			return false;
 		idle = half_open_oldest(ike, NULL, &same);
 	}
