@@ -67,19 +67,21 @@ static void check_xauth(struct check *c, struct where w, const struct raw_peer *
 		check_users(c, w, raw, access);
 	if (role == 2)
 		check_own_user(c, w, raw, access);
-	stray = role != 1 && raw->users			? "users" :
-		role != 1 && raw->pam			? "pam" :
-		role != 2 && raw->xauth_user		? "xauth-user" :
-		role != 2 && raw->xauth_password_file	? "xauth-password-file" :
-							  NULL;
+	stray = role != 1 && raw->users                 ? "users"
+		: role != 1 && raw->pam                 ? "pam"
+		: role != 2 && raw->xauth_user          ? "xauth-user"
+		: role != 2 && raw->xauth_password_file ? "xauth-password-file"
+							: NULL;
 	if (stray)
 		check_error(c, where_key(w, stray), "'%s' needs 'xauth: %s'", stray,
 			    stray[0] == 'x' ? "client" : "server");
 	if (role && peer->auth == AUTH_PSK)
-		check_warn(c, where_key(w, "xauth"),
-			   "with a pre-shared key, whoever of the clients knows it can pretend to be "
-			   "the server, and is told the passwords of others: 'auth: hybrid' or 'rsa' do "
-			   "better");
+		check_warn(
+			c, where_key(w, "xauth"),
+			"with a pre-shared key, whoever of the clients knows it can pretend to be "
+			"the server, and is told the passwords of others: 'auth: hybrid' or 'rsa' "
+			"do "
+			"better");
 	if (role && peer->auth >= AUTH_ECDSA_256 && peer->auth <= AUTH_ECDSA_521)
 		check_error(c, where_key(w, "xauth"),
 			    "IKEv1 has no number for ECDSA with XAuth; use auth: psk or rsa");
@@ -145,8 +147,8 @@ static unsigned check_servers(struct check *c, struct where w, const char *key, 
 	return used;
 }
 
-static unsigned check_networks(struct check *c, struct where w, const char *key,
-			       char *const *texts, unsigned n, struct ip_prefix *out)
+static unsigned check_networks(struct check *c, struct where w, const char *key, char *const *texts,
+			       unsigned n, struct ip_prefix *out)
 {
 	unsigned used = 0;
 
@@ -183,7 +185,8 @@ static void check_split_dns(struct check *c, struct where w, const struct raw_pe
 	}
 }
 
-/* The networks that the children with the pool have on our side, unless one of them is everything. */
+/* The networks that the children with the pool have on our side, unless one of them is everything.
+ */
 static void default_split(const struct raw_peer *raw, struct ike_settings *s)
 {
 	for (unsigned i = 0; i < raw->children_count; i++) {
@@ -223,15 +226,15 @@ static void check_settings(struct check *c, struct where w, const struct raw_pee
 
 static const char *given(const struct raw_peer *raw)
 {
-	return raw->dns_count	    ? "dns" :
-	       raw->nbns_count	    ? "nbns" :
-	       raw->split_count	    ? "split" :
-	       raw->local_lan_count ? "local-lan" :
-	       raw->domain	    ? "domain" :
-	       raw->split_dns_count ? "split-dns" :
-	       raw->banner	    ? "banner" :
-	       raw->save_password   ? "save-password" :
-				      NULL;
+	return raw->dns_count         ? "dns"
+	       : raw->nbns_count      ? "nbns"
+	       : raw->split_count     ? "split"
+	       : raw->local_lan_count ? "local-lan"
+	       : raw->domain          ? "domain"
+	       : raw->split_dns_count ? "split-dns"
+	       : raw->banner          ? "banner"
+	       : raw->save_password   ? "save-password"
+				      : NULL;
 }
 
 static void check_mode_config(struct check *c, struct where w, const struct raw_peer *raw,
@@ -247,7 +250,8 @@ static void check_mode_config(struct check *c, struct where w, const struct raw_
 	if (raw->pool && mode == 0)
 		check_error(c, where_key(w, "mode-config"), "a pool is of no use with 'no'");
 	if (raw->pool && access->xauth == XAUTH_CLIENT)
-		check_error(c, where_key(w, "pool"), "the client of XAuth gets an address, and has no "
+		check_error(c, where_key(w, "pool"),
+			    "the client of XAuth gets an address, and has no "
 			    "pool");
 	if (given(raw) && !raw->pool)
 		check_error(c, where_key(w, given(raw)),

@@ -62,8 +62,7 @@ int leases_load(struct ike *ike, const char *file, char *why, size_t why_size)
 		json_decref(doc);
 		return -EINVAL;
 	}
-	json_array_foreach(list, i, o)
-		n += restore(ike, o);
+	json_array_foreach(list, i, o) n += restore(ike, o);
 	json_decref(doc);
 	return n;
 }

@@ -86,8 +86,10 @@ static const char *user_parse(char *line, struct user *u, bool *weak)
 		return "the name is empty or too long";
 	if (strlen(hash) >= sizeof(u->hash))
 		return "the hash is too long";
-	kind = hash[0] == '$' ? crypt_checksalt(hash) : CRYPT_SALT_INVALID; /* DES: any text looks like it */
-	if (kind != CRYPT_SALT_OK && kind != CRYPT_SALT_METHOD_LEGACY && kind != CRYPT_SALT_TOO_CHEAP)
+	kind = hash[0] == '$' ? crypt_checksalt(hash)
+			      : CRYPT_SALT_INVALID; /* DES: any text looks like it */
+	if (kind != CRYPT_SALT_OK && kind != CRYPT_SALT_METHOD_LEGACY &&
+	    kind != CRYPT_SALT_TOO_CHEAP)
 		return "the hash is none of crypt(3)'s; make one with: openssl passwd -6";
 	*weak = kind != CRYPT_SALT_OK;
 	strcpy(u->name, line);
@@ -128,7 +130,8 @@ static struct users_file *file_fit(struct users_file *big, size_t cap)
 	return f;
 }
 
-struct ike_users *users_parse(char *text, unsigned *line, unsigned *weak, char *why, size_t why_size)
+struct ike_users *users_parse(char *text, unsigned *line, unsigned *weak, char *why,
+			      size_t why_size)
 {
 	size_t cap = lines_of(text);
 	struct users_file *f = file_new(cap);
@@ -177,7 +180,8 @@ static void pam_users_free(struct ike_users *base)
 	free(base);
 }
 
-/* PAM's modules ask; the password is the answer to whatever is not to be seen, and nothing to the rest. */
+/* PAM's modules ask; the password is the answer to whatever is not to be seen, and nothing to the
+ * rest. */
 static int converse(int n, const struct pam_message **msg, struct pam_response **out, void *ctx)
 {
 	struct pam_response *r;

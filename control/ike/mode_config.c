@@ -1,12 +1,12 @@
-/* Mode Config (draft-ietf-ipsec-isakmp-mode-cfg-05, and Cisco's Unity attributes): who has a pool gives
- * an address and what belongs to it, asked for (pull) or not (push). */
+/* Mode Config (draft-ietf-ipsec-isakmp-mode-cfg-05, and Cisco's Unity attributes): who has a pool
+ * gives an address and what belongs to it, asked for (pull) or not (push). */
 #include <stdio.h>
 #include <string.h>
 
 #include "access.h"
 #include "bytes.h"
 
-#define SPLIT_LEN   14 /* address, mask, and six bytes for protocol and ports that nobody uses */
+#define SPLIT_LEN    14 /* address, mask, and six bytes for protocol and ports that nobody uses */
 #define VERSION_TEXT "shrike"
 
 /* -------------------------------------------------------------------------------- giving ---- */
@@ -44,7 +44,8 @@ static void put_networks(struct msgbuf *m, uint16_t type, const struct ip_prefix
 }
 
 /* Cisco's lists of networks are one attribute with all of them. */
-static void put_unity_networks(struct msgbuf *m, uint16_t type, const struct ip_prefix *p, unsigned n)
+static void put_unity_networks(struct msgbuf *m, uint16_t type, const struct ip_prefix *p,
+			       unsigned n)
 {
 	uint8_t v[IKE_NETWORKS * SPLIT_LEN] = { 0 };
 
@@ -132,7 +133,8 @@ void config_pulled(struct exchange *x, const struct cfg_payload *p)
 
 	if (!a->proved || !sa->peer->cfg.access->config || !sa->peer->pool) {
 		ike_note(x->ike, sa->peer, sa, "%s asks for an address: %s", sa->peer->cfg.name,
-			 a->proved ? "there is no pool for it" : "too early, its user is not known");
+			 a->proved ? "there is no pool for it"
+				   : "too early, its user is not known");
 		exchange_kill(x);
 		return;
 	}
@@ -175,9 +177,9 @@ void config_push(struct isakmp_sa *sa)
 
 void config_pull(struct isakmp_sa *sa)
 {
-	static const uint16_t plain[] = { CFG_IP4_ADDRESS, CFG_IP4_NETMASK, CFG_IP4_DNS, CFG_IP4_NBNS,
-					  CFG_IP4_SUBNET };
-	static const uint16_t unity[] = { UNITY_BANNER, UNITY_SAVE_PASSWORD, UNITY_DOMAIN,
+	static const uint16_t plain[] = { CFG_IP4_ADDRESS, CFG_IP4_NETMASK, CFG_IP4_DNS,
+					  CFG_IP4_NBNS, CFG_IP4_SUBNET };
+	static const uint16_t unity[] = { UNITY_BANNER,    UNITY_SAVE_PASSWORD, UNITY_DOMAIN,
 					  UNITY_SPLIT_DNS, UNITY_SPLIT_INCLUDE, UNITY_LOCAL_LAN };
 	struct exchange *x;
 	struct msgbuf m;

@@ -1,4 +1,5 @@
-/* Pools of addresses for Mode Config: who has one gets it again, for as long as nobody else needs it. */
+/* Pools of addresses for Mode Config: who has one gets it again, for as long as nobody else needs
+ * it. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -55,7 +56,8 @@ const char *pool_user(const struct pool *pool, const struct ip_addr *a)
 	return i != UINT_MAX && pool->lease[i] ? pool->lease[i]->user : NULL;
 }
 
-/* Marks in used (a byte each) what is in use now, but for what the party of `except` (or nobody) has. */
+/* Marks in used (a byte each) what is in use now, but for what the party of `except` (or nobody)
+ * has. */
 static void mark_used(struct peer *p, const struct isakmp_sa *except, uint8_t *used)
 {
 	const struct isakmp_sa *sa;

@@ -1,5 +1,5 @@
-/* The Transaction exchange (draft-ietf-ipsec-isakmp-mode-cfg-05 section 3): HDR*, HASH, ATTR, and the
- * answer to it under the same message ID. HASH is HASH(1) in both. */
+/* The Transaction exchange (draft-ietf-ipsec-isakmp-mode-cfg-05 section 3): HDR*, HASH, ATTR, and
+ * the answer to it under the same message ID. HASH is HASH(1) in both. */
 #include <string.h>
 
 #include "access.h"

@@ -164,7 +164,10 @@ static bool take_text(const struct attr *a, char *out, size_t size)
 /* Bytes of the UTF-8 character at s, 0: it is none, or none to be seen. */
 static unsigned character(const unsigned char *s)
 {
-	unsigned n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : 0;
+	unsigned n = s[0] < 0x80                   ? 1
+		     : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+		     : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+						   : 0;
 
 	if (s[0] < ' ' || s[0] == 0x7f)
 		return 0;

@@ -10,7 +10,8 @@
 #include "leases.h"
 #include "users.h"
 
-static struct ike_users *parse(const char *text, unsigned *line, unsigned *weak, char *why, size_t size)
+static struct ike_users *parse(const char *text, unsigned *line, unsigned *weak, char *why,
+			       size_t size)
 {
 	char *copy = strdup(text);
 	struct ike_users *u = users_parse(copy, line, weak, why, size);
@@ -33,7 +34,8 @@ Test(users, the_right_password_of_the_right_user)
 	unsigned line, weak;
 	char text[2000], why[128] = "";
 
-	snprintf(text, sizeof(text), "# a comment\n\nbob:%s:more:of:shadow\r\n", hash_of("$5$", "builder"));
+	snprintf(text, sizeof(text), "# a comment\n\nbob:%s:more:of:shadow\r\n",
+		 hash_of("$5$", "builder"));
 	snprintf(text + strlen(text), sizeof(text) - strlen(text), "alice:%s\n",
 		 hash_of("$6$", "wonderland"));
 	struct ike_users *u = parse(text, &line, &weak, why, sizeof(why));
@@ -175,7 +177,9 @@ Test(leases, they_survive_in_a_file)
 	cr_expect_eq(leases_load(ike, file, why, sizeof(why)), 2, "%s", why);
 	cr_expect_eq(leases_load(ike, file, why, sizeof(why)), 0, "what is there stays");
 	ike_lease_foreach(ike, collect, all);
-	cr_expect_str_eq(all, "road J\xc3\xb6rg \"x\" 10.99.0.1 1700000000;road alice 10.99.0.3 1700000000;");
+	cr_expect_str_eq(
+		all,
+		"road J\xc3\xb6rg \"x\" 10.99.0.1 1700000000;road alice 10.99.0.3 1700000000;");
 	struct ike_pool_info info;
 	cr_assert(ike_pool_info(ike, "road", &info));
 	cr_expect_eq(info.size, 4);
@@ -187,8 +191,12 @@ Test(leases, they_survive_in_a_file)
 
 Test(leases, other_files_are_none)
 {
-	static const char *const texts[] = { "", "[]", "{}", "{\"version\": 2, \"leases\": []}",
-					     "{\"version\": 1, \"leases\": 5}", "\xff\xfe" };
+	static const char *const texts[] = { "",
+					     "[]",
+					     "{}",
+					     "{\"version\": 2, \"leases\": []}",
+					     "{\"version\": 1, \"leases\": 5}",
+					     "\xff\xfe" };
 	char file[] = "/tmp/shrike-leases-XXXXXX", why[200];
 	struct ike *ike = engine();
 

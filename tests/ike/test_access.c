@@ -37,10 +37,11 @@ static struct sim *access_nodes(bool config, bool push)
 	struct sim *s = two_nodes();
 	struct ike_peer_cfg *server = sim_peer_cfg(s, 0, 1), *client = sim_peer_cfg(s, 1, 0);
 
-	server_cfg = (struct ike_remote_cfg){ .xauth = XAUTH_SERVER, .users = &wonder,
-					      .config = config, .push = push };
-	client_cfg = (struct ike_remote_cfg){ .xauth = XAUTH_CLIENT, .config = config,
-					      .push = push };
+	server_cfg = (struct ike_remote_cfg){
+		.xauth = XAUTH_SERVER, .users = &wonder, .config = config, .push = push
+	};
+	client_cfg =
+		(struct ike_remote_cfg){ .xauth = XAUTH_CLIENT, .config = config, .push = push };
 	snprintf(client_cfg.user, sizeof(client_cfg.user), "alice");
 	snprintf(client_cfg.password, sizeof(client_cfg.password), "wonderland");
 	server->access = &server_cfg;
@@ -269,8 +270,8 @@ Test(access, a_new_main_mode_keeps_the_address)
 	two_nodes_end(s);
 }
 
-/* Who knows Cisco's attributes asks for everything; the server's SA carries what its child says, and a
- * rekey by the server speaks of everything again. */
+/* Who knows Cisco's attributes asks for everything; the server's SA carries what its child says,
+ * and a rekey by the server speaks of everything again. */
 Test(access, everything_is_narrowed_to_the_child)
 {
 	struct sim *s = access_nodes(true, false);
@@ -331,20 +332,24 @@ Test(access, lost_messages_of_transactions_are_repeated)
 
 /* --------------------------------------------------------------- several clients, one peer -- */
 
-/* Nodes 1 and 2 are clients of the hub's one connection "road", which takes anybody with the secret. Both
- * have the same identity of phase 1. */
+/* Nodes 1 and 2 are clients of the hub's one connection "road", which takes anybody with the
+ * secret. Both have the same identity of phase 1. */
 static struct sim *two_clients(const char *user1, const char *user2)
 {
-	struct sim_cfg cfg = { .seed = 4, .nodes = 3, .faults = SIM_LOSS | SIM_IDLE,
-			       .delay_min_us = 1000, .delay_max_us = 5000 };
+	struct sim_cfg cfg = { .seed = 4,
+			       .nodes = 3,
+			       .faults = SIM_LOSS | SIM_IDLE,
+			       .delay_min_us = 1000,
+			       .delay_max_us = 5000 };
 	struct sim *s = sim_new(&cfg);
 	struct ike_peer_cfg *road = sim_peer_cfg(s, 0, 1);
 	static struct ike_remote_cfg clients[2];
 	const char *user[2] = { user1, user2 };
 
 	sim_set_faults(s, 0);
-	server_cfg = (struct ike_remote_cfg){ .xauth = XAUTH_SERVER, .users = &anybody,
-					      .config = true, .has_pool = true };
+	server_cfg = (struct ike_remote_cfg){
+		.xauth = XAUTH_SERVER, .users = &anybody, .config = true, .has_pool = true
+	};
 	ip_range_parse("10.99.0.1-10.99.0.3", &server_cfg.pool);
 	road->access = &server_cfg;
 	road->remote = (struct ip_addr){ .family = IP_NONE };

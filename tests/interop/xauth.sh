@@ -560,7 +560,12 @@ MODES=${MODES:-pull push}
 PARTS=${PARTS:-vpnc server pam client}
 for part in $PARTS; do
 	case $part in
-	vpnc) server_restart && swan_down peer && ip -n "$P-p" addr flush dev p0; ip -n "$P-p" addr add 10.9.0.2/24 dev p0 && with_vpnc; ip -n "$P-p" addr flush dev p0; swan_up peer p p0 ;;
+	vpnc)
+		swan_down peer # vpnc needs its ports
+		if server_restart; then with_vpnc; else fail "vpnc shrike does not start"; fi
+		ip -n "$P-p" addr flush dev p0
+		swan_up peer p p0 || fail "xauth strongSwan does not start again"
+		;;
 	server) server ;;
 	pam) with_pam ;;
 	client) client ;;
