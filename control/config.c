@@ -209,7 +209,7 @@ static bool same_system(const struct config *x, const struct config *y)
 	       memcmp(a->worker_cores, b->worker_cores, sizeof(a->worker_cores)) == 0 &&
 	       a->control_core == b->control_core && a->hugepages == b->hugepages &&
 	       a->memory_mb == b->memory_mb && strcmp(a->file_prefix, b->file_prefix) == 0 &&
-	       a->mbufs == b->mbufs && a->sa_slots == b->sa_slots && a->idle == b->idle &&
+	       a->mbufs == b->mbufs && a->buffer_size == b->buffer_size && a->sa_slots == b->sa_slots && a->idle == b->idle &&
 	       a->share_core == b->share_core && strcmp(x->run_dir, y->run_dir) == 0 &&
 	       strcmp(x->key_export, y->key_export) == 0 &&
 	       x->dh_threads == y->dh_threads;

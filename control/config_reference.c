@@ -47,6 +47,12 @@ const struct config_option config_options[] = {
 	{ "system.mbufs", "number", NULL, "16384",
 	  "Packet buffers for each port, from 512 to 16777216. Without it more where the workers' "
 	  "queues need more: some 2,000 for each worker and port, and 2,500 for each worker.", "mbufs: 65536" },
+	{ "system.buffer-size", "size", NULL, "the largest frame of any port",
+	  "How much of a frame one packet buffer holds, from 1K to 16K. Ports with larger frames fill "
+	  "several buffers with one, which the device must be able to do, and which takes longer: a "
+	  "way to have ports of 9000 bytes with little memory. More than the largest frame is for "
+	  "net_af_packet, which joins IPv4 fragments (see the README).",
+	  "buffer-size: 2K" },
 	{ "system.run-dir", "absolute path", "/run/shrike", NULL,
 	  "Where the control socket (control.sock), the lock and the statistics are. Two shrikes "
 	  "need "

@@ -28,6 +28,7 @@ static const cyaml_schema_field_t system_fields[] = {
 	TEXT("gcm", struct raw_system, gcm),
 	TEXT("sa-slots", struct raw_system, sa_slots),
 	TEXT("mbufs", struct raw_system, mbufs),
+	TEXT("buffer-size", struct raw_system, buffer_size),
 	TEXT("run-dir", struct raw_system, run_dir),
 	TEXT("leases-file", struct raw_system, leases_file),
 	TEXT("stats-file", struct raw_system, stats_file),

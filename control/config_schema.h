@@ -10,6 +10,7 @@ struct raw_system {
 	char **worker_cores;
 	unsigned worker_cores_count;
 	char *share_core, *hugepages, *memory, *file_prefix, *idle, *vaes, *gcm, *sa_slots, *mbufs;
+	char *buffer_size;
 	char *run_dir, *stats_file, *stats_interval, *dh_threads, *key_export, *leases_file;
 };
 

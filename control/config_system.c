@@ -102,7 +102,7 @@ void check_system(struct check *c)
 	const struct raw_system *sys = &c->raw->system;
 	struct where w = where_at("system");
 	struct dp_cfg *dp = &c->cfg->dp;
-	uint64_t memory = 512ull << 20, slots = 4096, mbufs = 0, interval = 10000, threads = 1;
+	uint64_t memory = 512ull << 20, slots = 4096, mbufs = 0, buffer = 0, interval = 10000, threads = 1;
 	unsigned idle = DP_IDLE_POLL, vaes = 0, gcm = 0;
 
 	dp->hugepages = true;
@@ -125,6 +125,8 @@ void check_system(struct check *c)
 	dp->sa_slots = (unsigned)slots;
 	check_number(c, where_key(w, "mbufs"), sys->mbufs, 512, 1 << 24, &mbufs);
 	dp->mbufs = (unsigned)mbufs;
+	check_size(c, where_key(w, "buffer-size"), sys->buffer_size, 1024, 16384, &buffer);
+	dp->buffer_size = (unsigned)buffer;
 	check_directories(c, w);
 	check_duration(c, where_key(w, "stats-interval"), sys->stats_interval, 0, 86400000,
 		       &interval);

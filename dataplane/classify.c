@@ -39,6 +39,13 @@ static enum drop_reason options_check(const uint8_t *ip, unsigned ihl)
 	return DROP_COUNT;
 }
 
+/* The device has seen that the checksum of the (outermost) header is right. */
+static inline bool sum_known(const struct rte_mbuf *pkt)
+{
+	return (pkt->ol_flags & (RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD)) ==
+	       RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+}
+
 /* The header alone, RFC 1812 section 5.2.2; DROP_COUNT when it is sound. */
 static enum drop_reason header_check(const struct lcore *lc, struct rte_mbuf *pkt,
 				     const uint8_t *ip)
@@ -52,7 +59,7 @@ static enum drop_reason header_check(const struct lcore *lc, struct rte_mbuf *pk
 	total = load_be16(ip + IP4_TOTAL);
 	if (ihl < IP4_LEN || ihl > len || total < ihl || total > rte_pktmbuf_pkt_len(pkt))
 		return DROP_ip_malformed;
-	if (!ip4_sum_ok(ip))
+	if (!sum_known(pkt) && !ip4_sum_ok(ip))
 		return DROP_ip_malformed;
 	if (source_is_martian(lc, load_be32(ip + IP4_SRC)) ||
 	    dest_is_martian(load_be32(ip + IP4_DST)))

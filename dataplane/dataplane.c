@@ -100,6 +100,7 @@ static int worker_create(struct dp *dp, const struct dp_cfg *cfg, uint16_t id)
 	lc->known = dp->known;
 	lc->tsc_hz = rte_get_tsc_hz();
 	lc->pool = dp->pools[id];
+	lc->large = dp->large;
 	lc->jumbo = dp->jumbo;
 	lc->mb = cpu_mgr_new();
 	for (uint16_t i = 0; i < id; i++)
@@ -157,8 +158,10 @@ static int ports_open(struct dp *dp, const struct dp_cfg *cfg, char *why, size_t
 	for (unsigned i = 0; i < cfg->n_ports; i++) {
 		const struct dp_port_cfg *p = &cfg->ports[i];
 		int rc = p->vlan ? 0
-				 : port_open(&dp->port[i], p, has_vlans(cfg, i), dp->n_workers,
-					     dp->pools, why, why_size);
+				 : port_open(&dp->port[i], p,
+					     (struct port_wants){ .vlans = has_vlans(cfg, i),
+								  .chains = dp->large },
+					     dp->n_workers, dp->pools, why, why_size);
 		if (rc)
 			return rc;
 	}

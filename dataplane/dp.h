@@ -32,7 +32,9 @@ struct port {
 	bool started;
 	uint16_t vlan; /* 0, or a port that is a VLAN of another one, whose device it shares */
 	uint8_t *vlan_port; /* see struct lcore_port; ours to free */
-	bool vlan_strip, vlan_insert; /* the device takes tags off, puts them on */
+	bool vlan_strip, vlan_insert; /* the device takes tags off, puts them on, */
+	bool scatter, rx_sum, tx_udp_sum; /* fills several buffers with a frame, checks IPv4 headers'
+					   * checksums, writes those of UDP */
 	uint16_t dev; /* DPDK port id */
 	uint16_t n_rxq, n_txq, mtu;
 	uint16_t clamp_mss; /* see MSS_AUTO */
@@ -111,6 +113,7 @@ struct dp {
 	struct rte_mempool *pools[DP_MAX_WORKERS];
 	struct rte_mempool *pool; /* the first of them */
 	struct rte_mempool *own_pool; /* what control sends */
+	struct rte_mempool *large;    /* whole frames, where those of pool hold less; or NULL */
 	struct rte_mempool *jumbo;    /* packets that do not fit one mbuf of pool, see esp.h */
 	IMB_MGR *mb;
 	uint64_t pool_bytes;
@@ -177,10 +180,14 @@ int eal_start(const struct dp_cfg *cfg, char *why, size_t why_size);
 void eal_hide_from_dumps(void);
 
 /* ---- port.c ---- */
+struct port_wants {
+	bool vlans;  /* the device may take tags off and put them on */
+	bool chains; /* it may be given packets in several buffers */
+};
 /* Probes and configures, but does not start; n_workers queues where the device has them, each filled
- * from the pool of its worker. vlans: the device may take tags off and put them on. */
-int port_open(struct port *port, const struct dp_port_cfg *cfg, bool vlans, unsigned n_workers,
-	      struct rte_mempool *const *pools, char *why, size_t why_size);
+ * from the pool of its worker. */
+int port_open(struct port *port, const struct dp_port_cfg *cfg, struct port_wants wants,
+	      unsigned n_workers, struct rte_mempool *const *pools, char *why, size_t why_size);
 /* A VLAN of parent, which is open. 0 or -ENOMEM. */
 int port_open_vlan(struct port *port, const struct dp_port_cfg *cfg, uint8_t index,
 		   struct port *parent);

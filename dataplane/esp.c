@@ -1,16 +1,18 @@
 #include "esp.h"
 
-static struct rte_mempool *pool_for(const struct lcore *lc, uint64_t need)
+struct rte_mempool *pkt_pool(const struct lcore *lc, uint64_t need)
 {
 	if (need <= rte_pktmbuf_data_room_size(lc->pool))
 		return lc->pool;
+	if (lc->large && need <= rte_pktmbuf_data_room_size(lc->large))
+		return lc->large;
 	return lc->jumbo && need <= rte_pktmbuf_data_room_size(lc->jumbo) ? lc->jumbo : NULL;
 }
 
 struct rte_mbuf *pkt_rebuild(struct lcore *lc, struct rte_mbuf *pkt, uint32_t head, uint32_t tail)
 {
 	uint32_t len = pkt->pkt_len;
-	struct rte_mempool *pool = pool_for(lc, head + (uint64_t)len + tail);
+	struct rte_mempool *pool = pkt_pool(lc, head + (uint64_t)len + tail);
 	struct rte_mbuf *fresh = pool ? rte_pktmbuf_alloc(pool) : NULL;
 	const void *data;
 	uint8_t *to;

@@ -51,9 +51,10 @@ static inline bool pkt_writable(const struct rte_mbuf *pkt)
 	return pkt->nb_segs == 1 && rte_mbuf_refcnt_read(pkt) == 1 && RTE_MBUF_DIRECT(pkt);
 }
 
+/* The pool whose mbufs hold so many bytes, headroom included; NULL: none does. */
+struct rte_mempool *pkt_pool(const struct lcore *lc, uint64_t need);
 /* Moves a packet that may not be written in place (chained, shared, indirect), or that lacks room,
- * into one fresh mbuf, with head bytes before the data and tail bytes behind: of lc->pool, or of
- * lc->jumbo when those are too small. The original is freed. On failure it is dropped under no_mbuf
+ * into one fresh mbuf, with head bytes before the data and tail bytes behind, see pkt_pool(). The original is freed. On failure it is dropped under no_mbuf
  * or no_headroom and NULL returned. */
 struct rte_mbuf *pkt_rebuild(struct lcore *lc, struct rte_mbuf *pkt, uint32_t head, uint32_t tail);
 

@@ -439,8 +439,12 @@ static __rte_noinline struct rte_mbuf *out_any(struct lcore *lc, struct sa *sa,
 		gcm_seal(lc, sa, &o, esp, seq, batch);
 	}
 	counters_add(lc, sa, o.len);
-	if (sa->wrap == (WRAP_UDP | WRAP_IP6))
-		sum_later(batch, front, esp - UDP_LEN);
+	if (sa->wrap == (WRAP_UDP | WRAP_IP6)) {
+		if (sa->flags & SA_F_DEVICE_SUM)
+			out_udp6_sum_later(o.pkt, front, (uint32_t)(esp - UDP_LEN - front));
+		else
+			sum_later(batch, front, esp - UDP_LEN);
+	}
 	out_finish(sa, &o);
 	return o.pkt;
 }

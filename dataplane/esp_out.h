@@ -37,6 +37,10 @@ uint8_t *out_any_write(const struct sa *sa, const struct out_pkt *o, uint64_t se
 /* Computes the UDP checksum of a finished IPv6 packet whose UDP header is at udp. */
 void out_udp6_sum(uint8_t *ip, uint8_t *udp);
 
+/* Leaves that to the device: the checksum of the pseudo-header alone, and where the headers are. udp_off:
+ * from the IP header on. */
+void out_udp6_sum_later(struct rte_mbuf *pkt, uint8_t *ip, uint32_t udp_off);
+
 /* RFC 4303 section 2.4 */
 static inline void trailer_write(uint8_t *to, uint32_t pad, uint8_t next)
 {

@@ -203,3 +203,16 @@ void out_udp6_sum(uint8_t *ip, uint8_t *udp)
 		sum = 0xffff;
 	memcpy(udp + UDP_SUM, &sum, sizeof(sum));
 }
+
+void out_udp6_sum_later(struct rte_mbuf *pkt, uint8_t *ip, uint32_t udp_off)
+{
+	uint8_t *udp = ip + udp_off, tail[8] = { [7] = PROTO_UDP };
+	uint16_t sum;
+
+	memcpy(tail + 2, udp + UDP_LENGTH, 2); /* 32 bits */
+	sum = sum_fold(sum_add(sum_add(0, ip + IP6_SRC, 32), tail, 8));
+	memcpy(udp + UDP_SUM, &sum, sizeof(sum));
+	pkt->l2_len = ETH_LEN;
+	pkt->l3_len = udp_off & 0x1ff;
+	pkt->ol_flags |= RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_UDP_CKSUM;
+}

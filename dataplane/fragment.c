@@ -5,7 +5,7 @@
 #include <rte_ip_frag.h>
 #include <rte_random.h>
 
-#include "esp.h"
+#include "esp_out.h"
 #include "lcore.h"
 #include "wire.h"
 
@@ -15,10 +15,11 @@ int packet_split(struct lcore *lc, struct rte_mbuf *pkt, uint16_t mtu,
 		 struct rte_mbuf *part[MAX_FRAGMENTS])
 {
 	const struct pkt_meta meta = *pkt_meta(pkt);
+	struct rte_mempool *pool = pkt_pool(lc, RTE_PKTMBUF_HEADROOM + (uint64_t)mtu);
 	int n;
 
-	if (pkt->nb_segs == 1)
-		n = rte_ipv4_fragment_copy_nonseg_packet(pkt, part, MAX_FRAGMENTS, mtu, lc->pool);
+	if (pkt->nb_segs == 1 && pool)
+		n = rte_ipv4_fragment_copy_nonseg_packet(pkt, part, MAX_FRAGMENTS, mtu, pool);
 	else
 		n = rte_ipv4_fragment_packet(pkt, part, MAX_FRAGMENTS, mtu, lc->pool, lc->pool);
 	if (n <= 0) {
@@ -39,7 +40,9 @@ static struct rte_mbuf *piece6(struct lcore *lc, struct rte_mbuf *pkt, uint32_t 
 			       uint32_t len)
 {
 	const uint8_t *old = rte_pktmbuf_mtod(pkt, const uint8_t *);
-	struct rte_mbuf *part = rte_pktmbuf_alloc(lc->pool);
+	struct rte_mempool *pool =
+		pkt_pool(lc, RTE_PKTMBUF_HEADROOM + IP6_LEN + IP6F_LEN + (uint64_t)len);
+	struct rte_mbuf *part = pool ? rte_pktmbuf_alloc(pool) : NULL;
 	uint32_t offset = at - IP6_LEN;
 	bool more = at + len < rte_pktmbuf_pkt_len(pkt);
 	const void *data;
@@ -77,6 +80,10 @@ int packet_split6(struct lcore *lc, struct rte_mbuf *pkt, uint16_t mtu,
 	enum drop_reason why = DROP_too_big;
 	int n = 0;
 
+	/* no device sums up what is in several packets */
+	if (pkt->ol_flags & RTE_MBUF_F_TX_UDP_CKSUM)
+		out_udp6_sum(rte_pktmbuf_mtod(pkt, uint8_t *),
+			     rte_pktmbuf_mtod_offset(pkt, uint8_t *, pkt->l3_len));
 	for (at = IP6_LEN; at < whole && n < MAX_FRAGMENTS; at += len) {
 		len = RTE_MIN(room, whole - at);
 		part[n] = piece6(lc, pkt, id, at, len);

@@ -56,11 +56,34 @@ static void input6(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 		icmp_input(dp, w, pkt);
 }
 
+/* In one piece, or dropped. Those that only pass through may stay as they are. */
+static struct rte_mbuf *flat(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
+{
+	struct rte_mbuf *one = NULL;
+	uint32_t len = rte_pktmbuf_pkt_len(pkt);
+
+	if (len + RTE_PKTMBUF_HEADROOM <= rte_pktmbuf_data_room_size(dp->own_pool))
+		one = rte_pktmbuf_copy(pkt, dp->own_pool, 0, len);
+	if (!one) {
+		host_drop(w, pkt, DROP_no_mbuf);
+		return NULL;
+	}
+	*pkt_meta(one) = *pkt_meta(pkt);
+	rte_pktmbuf_free(pkt);
+	return one;
+}
+
 void host_input(struct dp *dp, struct worker *w, struct rte_mbuf *pkt)
 {
-	const uint8_t *data = rte_pktmbuf_mtod(pkt, const uint8_t *);
 	uint8_t flags = pkt_meta(pkt)->flags;
+	const uint8_t *data;
 
+	if (pkt->nb_segs > 1 && !(flags & (PKT_ERROR | PKT_UNRESOLVED))) {
+		pkt = flat(dp, w, pkt);
+		if (!pkt)
+			return;
+	}
+	data = rte_pktmbuf_mtod(pkt, const uint8_t *);
 	if (flags & PKT_ERROR)
 		icmp_error(dp, w, pkt);
 	else if (flags & PKT_UNRESOLVED)

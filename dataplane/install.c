@@ -182,6 +182,7 @@ int dp_sa_install(struct dp *dp, const struct sa_params *p)
 {
 	struct cmd cmd = { .op = CMD_SA_STORE, .slot = p->ref.slot, .spi = p->ref.spi };
 	struct pair *pair = pair_find(dp, &p->ref);
+	const struct next_hop *hop;
 	struct worker *w;
 
 	if (!pair || (p->dir != SA_IN && p->dir != SA_OUT) || p->policy >= SPD_MAX_POLICIES)
@@ -194,6 +195,11 @@ int dp_sa_install(struct dp *dp, const struct sa_params *p)
 		return errno ? -errno : -ENOMEM; /* see sa_build() */
 	if (cmd.sa->outer_mtu == 0)
 		cmd.sa->outer_mtu = pmtu_outer(dp, &p->remote);
+	hop = fib_lookup_addr(dp->fib, &p->remote);
+	/* routes and ports stay as they are while we run */
+	if (p->dir == SA_OUT && cmd.sa->wrap == (WRAP_UDP | WRAP_IP6) && hop->kind >= HOP_CONNECTED &&
+	    dp->port[hop->port].tx_udp_sum)
+		cmd.sa->flags |= SA_F_DEVICE_SUM;
 	cmd.dir = (uint8_t)p->dir;
 	pair->sa[p->dir] = cmd.sa;
 	pair->state[p->dir] = PLACE_STORING;

@@ -115,6 +115,8 @@ static bool tag_write(struct rte_mbuf *frame, uint16_t vlan)
 	memmove(eth, eth + VLAN_LEN, ETH_TYPE);
 	store_be16(eth + ETH_TYPE, ETHERTYPE_VLAN);
 	store_be16(eth + ETH_TYPE + 2, vlan);
+	if (frame->ol_flags & RTE_MBUF_F_TX_UDP_CKSUM)
+		frame->l2_len += VLAN_LEN;
 	return true;
 }
 

@@ -173,7 +173,8 @@ struct lcore {
 	struct watch *watch; /* NULL: nobody traces or captures */
 	IMB_MGR *mb;
 	struct rte_mempool *pool; /* for packets that the lcore makes itself */
-	struct rte_mempool *jumbo; /* for those that do not fit one mbuf of pool; NULL: dropped */
+	struct rte_mempool *large; /* for those that do not fit one mbuf of pool; NULL: none */
+	struct rte_mempool *jumbo; /* for those that do not fit that either; NULL: dropped */
 	struct rte_ring *cmd, *evt; /* struct cmd, struct evt by value */
 	struct rte_ring *punt, *inject; /* mbuf pointers */
 	struct rte_ring *handover[DP_MAX_WORKERS]; /* mbufs to worker i; [id] is our own inbox */

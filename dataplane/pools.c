@@ -15,14 +15,22 @@
  * what waits on the rings to control and to another worker. */
 #define WORKER_MBUFS (2 * MBUF_CACHE + 2048)
 
+#define LARGE_CACHE 64
+
 /* Room for the largest frame in one mbuf, at least DPDK's usual 2 KB. */
-static uint16_t mbuf_room(const struct dp_cfg *cfg)
+static uint16_t frame_room(const struct dp_cfg *cfg)
 {
 	unsigned room = RTE_MBUF_DEFAULT_DATAROOM;
 
 	for (unsigned i = 0; i < cfg->n_ports; i++)
 		room = RTE_MAX(room, cfg->ports[i].mtu + 64u);
 	return (uint16_t)RTE_MIN(room + RTE_PKTMBUF_HEADROOM, (unsigned)UINT16_MAX);
+}
+
+static uint16_t mbuf_room(const struct dp_cfg *cfg)
+{
+	return cfg->buffer_size ? (uint16_t)(cfg->buffer_size + RTE_PKTMBUF_HEADROOM)
+				: frame_room(cfg);
 }
 
 /* Ports with a device of their own. */
@@ -79,8 +87,16 @@ int pools_create(struct dp *dp, const struct dp_cfg *cfg)
 			return -ENOMEM;
 	}
 	dp->pool = dp->pools[0];
-	dp->own_pool = rte_pktmbuf_pool_create("own", OWN_MBUFS, MBUF_CACHE / 4, 0, mbuf_room(cfg),
-					       SOCKET_ID_ANY);
+	dp->own_pool = rte_pktmbuf_pool_create("own", OWN_MBUFS, MBUF_CACHE / 4, 0,
+					       RTE_MAX(frame_room(cfg), mbuf_room(cfg)), SOCKET_ID_ANY);
+	/* what was encrypted, decrypted or copied as one piece: it may wait in every transmit queue */
+	if (mbuf_room(cfg) < frame_room(cfg)) {
+		dp->large = rte_pktmbuf_pool_create(
+			"large", dp->n_workers * (devices(cfg) * TX_RING + 4 * BURST + LARGE_CACHE),
+			LARGE_CACHE, 0, frame_room(cfg), SOCKET_ID_ANY);
+		if (!dp->large)
+			return -ENOMEM;
+	}
 	/* touched only by packets that are in several mbufs; a cache would hold most of it */
 	dp->jumbo = rte_pktmbuf_pool_create("jumbo", JUMBO_MBUFS, 0, 0, UINT16_MAX, SOCKET_ID_ANY);
 	return dp->own_pool && dp->jumbo ? 0 : -ENOMEM;
@@ -95,5 +111,6 @@ void pools_free(struct dp *dp)
 		rte_mempool_free(dp->pools[i]);
 	}
 	rte_mempool_free(dp->own_pool);
+	rte_mempool_free(dp->large);
 	rte_mempool_free(dp->jumbo);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dp.h"
+#include "log.h"
 
 static bool fail(char *why, size_t size, const struct port *port, const char *what, int rc)
 {
@@ -56,8 +57,53 @@ static void configure_rss(struct port *port, struct rte_eth_conf *conf,
 	conf->rx_adv_conf.rss_conf.rss_hf = port->rss;
 }
 
-static bool device_configure(struct port *port, unsigned n_workers, bool vlans, char *why,
-			     size_t why_size)
+/* Only what is of use: with a few offloads for transmit some drivers give up their fastest code. So the
+ * IPv4 header's checksum stays ours on the way out: it is known but for a few words when the SA is built
+ * (see esp_out.c), and takes less than to ask a device for it. The sum over a whole UDP datagram, which
+ * only IPv6 wants, is another matter. */
+static bool offloads_set(struct port *port, struct rte_eth_conf *conf,
+			 const struct rte_eth_dev_info *info, struct port_wants wants, uint32_t room,
+			 char *why, size_t why_size)
+{
+	uint32_t frame = ETH_LEN + VLAN_LEN + (uint32_t)port->mtu;
+	const uint64_t rx = info->rx_offload_capa, tx = info->tx_offload_capa;
+	bool six = false;
+
+	for (unsigned i = 0; i < port->n_addrs; i++)
+		six |= port->addr[i].addr.family == IP_V6;
+	port->vlan_strip = wants.vlans && rx & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+	port->vlan_insert = wants.vlans && tx & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	port->rx_sum = rx & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
+	port->tx_udp_sum = six && tx & RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+	port->scatter = frame > room;
+	if (port->scatter && !(rx & RTE_ETH_RX_OFFLOAD_SCATTER)) {
+		snprintf(why, why_size,
+			 "port %s: frames of %u bytes do not fit a packet buffer of %u, and the device "
+			 "cannot use several (system: buffer-size)",
+			 port->name, frame, room);
+		return false;
+	}
+	conf->rxmode.offloads = (port->vlan_strip ? RTE_ETH_RX_OFFLOAD_VLAN_STRIP : 0) |
+				(port->rx_sum ? RTE_ETH_RX_OFFLOAD_IPV4_CKSUM : 0) |
+				(port->scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0);
+	conf->txmode.offloads = (port->vlan_insert ? RTE_ETH_TX_OFFLOAD_VLAN_INSERT : 0) |
+				(port->tx_udp_sum ? RTE_ETH_TX_OFFLOAD_UDP_CKSUM : 0) |
+				(wants.chains ? tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS : 0);
+	return true;
+}
+
+static void offloads_log(const struct port *port)
+{
+	if (port->scatter || port->rx_sum || port->tx_udp_sum || port->vlan_strip || port->vlan_insert)
+		log_info("port %s: the device does%s%s%s%s%s", port->name,
+			 port->rx_sum ? " IPv4 header checksums (in)" : "",
+			 port->tx_udp_sum ? " UDP checksums (out)" : "",
+			 port->vlan_strip ? " tags (in)" : "", port->vlan_insert ? " tags (out)" : "",
+			 port->scatter ? " frames in several buffers" : "");
+}
+
+static bool device_configure(struct port *port, unsigned n_workers, struct port_wants wants,
+			     uint32_t room, char *why, size_t why_size)
 {
 	struct rte_eth_dev_info info;
 	struct rte_eth_conf conf = { 0 };
@@ -66,12 +112,8 @@ static bool device_configure(struct port *port, unsigned n_workers, bool vlans, 
 	if (rc)
 		return fail(why, why_size, port, "no information from the device", rc);
 	port->if_index = info.if_index;
-	port->vlan_strip = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
-	port->vlan_insert = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
-	if (vlans && port->vlan_strip)
-		conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
-	if (vlans && port->vlan_insert)
-		conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	if (!offloads_set(port, &conf, &info, wants, room, why, why_size))
+		return false;
 	port->n_rxq = (uint16_t)RTE_MIN(n_workers, info.max_rx_queues);
 	port->n_txq = (uint16_t)RTE_MIN(n_workers, info.max_tx_queues);
 	conf.rxmode.mtu = port->mtu;
@@ -137,19 +179,22 @@ static void options_set(struct port *port, const struct dp_port_cfg *cfg)
 	port->source_check = cfg->source_check;
 }
 
-int port_open(struct port *port, const struct dp_port_cfg *cfg, bool vlans, unsigned n_workers,
-	      struct rte_mempool *const *pools, char *why, size_t why_size)
+int port_open(struct port *port, const struct dp_port_cfg *cfg, struct port_wants wants,
+	      unsigned n_workers, struct rte_mempool *const *pools, char *why, size_t why_size)
 {
+	uint32_t room = rte_pktmbuf_data_room_size(pools[0]) - RTE_PKTMBUF_HEADROOM;
 	struct rte_ether_addr mac;
 
 	options_set(port, cfg);
-	if (!device_probe(port, cfg->device, n_workers, why, why_size) ||
-	    !device_configure(port, n_workers, vlans, why, why_size) ||
-	    !queues_setup(port, pools, why, why_size))
+	if (!device_probe(port, cfg->device, n_workers, why, why_size))
 		return -ENODEV;
 	rte_eth_macaddr_get(port->dev, &mac);
 	memcpy(port->mac, mac.addr_bytes, 6);
 	addresses_set(port, cfg);
+	if (!device_configure(port, n_workers, wants, room, why, why_size) ||
+	    !queues_setup(port, pools, why, why_size))
+		return -ENODEV;
+	offloads_log(port);
 	return 0;
 }
 
@@ -166,6 +211,7 @@ int port_open_vlan(struct port *port, const struct dp_port_cfg *cfg, uint8_t ind
 	parent->vlan_port[cfg->vlan] = index;
 	port->vlan = cfg->vlan;
 	port->vlan_insert = parent->vlan_insert;
+	port->tx_udp_sum = parent->tx_udp_sum;
 	port->dev = parent->dev;
 	port->if_index = parent->if_index;
 	port->n_rxq = parent->n_rxq;

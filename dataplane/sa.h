@@ -34,6 +34,7 @@ enum sa_flags {
 	SA_F_COPY_DSCP = 1 << 4,
 	SA_F_SEQ_END = 1 << 5, /* lcore: rw; dead because the sequence numbers are used up */
 	SA_F_CLAMP_MSS = 1 << 7,
+	SA_F_DEVICE_SUM = 1 << 8, /* OUT: the device writes the UDP checksum; control, before it is stored */
 	SA_F_FIX_SUM = 1 << 6, /* IN: a NAT may have changed addresses that a checksum covers */
 };
 

@@ -63,6 +63,8 @@ struct dp_cfg {
 	unsigned memory_mb;	/* 0 = 512 */
 	char file_prefix[64];	/* empty: --in-memory */
 	unsigned mbufs;		/* per port, 0 = 16384, or what many workers' queues need */
+	unsigned buffer_size;	/* bytes of a frame that one packet buffer holds; 0: the largest frame.
+				 * Larger ones take several, where the device can do that */
 	unsigned sa_slots;	/* SA pairs per worker, a power of two, 0 = 4096 */
 	enum dp_idle idle;
 	bool vaes_off;		/* leave the choice of code to IPsec-MB, see dataplane/cpu.h */

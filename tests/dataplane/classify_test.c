@@ -213,6 +213,37 @@ Test(classify, malformed_headers)
 	}
 }
 
+/* A device that has checked the header spares us that; where it says otherwise, we look. */
+Test(classify, checksums_by_the_device)
+{
+	static const struct {
+		uint64_t flags;
+		bool right, taken;
+	} c[] = {
+		{ RTE_MBUF_F_RX_IP_CKSUM_GOOD, true, true },
+		{ RTE_MBUF_F_RX_IP_CKSUM_GOOD, false, true },
+		{ RTE_MBUF_F_RX_IP_CKSUM_BAD, true, true },
+		{ RTE_MBUF_F_RX_IP_CKSUM_BAD, false, false },
+		{ RTE_MBUF_F_RX_IP_CKSUM_NONE, true, true },
+		{ RTE_MBUF_F_RX_IP_CKSUM_NONE, false, false },
+		{ RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD, false, false },
+		{ 0, false, false },
+	};
+
+	for (unsigned i = 0; i < RTE_DIM(c); i++) {
+		struct rte_mbuf *pkt = env_frame(lc, &transit);
+
+		pkt->ol_flags |= c[i].flags;
+		rte_pktmbuf_mtod_offset(pkt, uint8_t *, ETH_LEN)[IP4_SUM] ^= !c[i].right;
+		if (!c[i].taken) {
+			expect_drop(ip_malformed, classify(pkt));
+			continue;
+		}
+		cr_expect_eq(classify(pkt), TRANSIT, "case %u", i);
+		rte_pktmbuf_free(pkt);
+	}
+}
+
 Test(classify, options)
 {
 	static const uint8_t record_route[8] = { 7, 7, 4, 0, 0, 0, 0, 0 };

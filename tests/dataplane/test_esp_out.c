@@ -336,3 +336,50 @@ Test(esp_out, no_mbuf_for_the_copy, .init = setup, .fini = teardown)
 	store_be16(rte_pktmbuf_mtod(pkt, uint8_t *) + IP4_TOTAL, 3600);
 	refuse(pkt, no_headroom);
 }
+
+/* RFC 3948 in IPv6: the device sums up what the pseudo-header does not cover; a packet that is cut in two
+ * must be summed up before. */
+Test(esp_out, udp_checksum_by_the_device, .init = setup, .fini = teardown)
+{
+	struct rte_mbuf *pkt, *part[MAX_FRAGMENTS];
+	uint8_t whole[2048], plain[2048], next;
+	uint32_t seq, at = 0;
+	uint16_t sum;
+	int n;
+
+	out.udp_encap = true;
+	esp_env_form(&out, FORM_TUNNEL46);
+	sa_add()->flags |= SA_F_DEVICE_SUM;
+	for (unsigned cut = 0; cut < 2; cut++) {
+		pkt = encrypt(packet((struct inner_spec){ .total = 1301 }));
+		cr_assert_eq(pkt->ol_flags & (RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_L4_MASK),
+			     RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_UDP_CKSUM);
+		cr_assert_eq(pkt->l2_len, ETH_LEN);
+		cr_assert_eq(pkt->l3_len, IP6_LEN);
+		if (cut) {
+			n = packet_split6(env.lc, pkt, 1280, part);
+			cr_assert_eq(n, 2);
+			for (int i = 0; i < n; i++) {
+				uint8_t *ip = rte_pktmbuf_mtod(part[i], uint8_t *);
+				uint32_t head = i ? 0 : IP6_LEN, len = part[i]->data_len - IP6_LEN - IP6F_LEN;
+
+				cr_assert_not(part[i]->ol_flags & RTE_MBUF_F_TX_L4_MASK);
+				memcpy(whole, ip, head);
+				at += head;
+				memcpy(whole + at, ip + IP6_LEN + IP6F_LEN, len);
+				at += len;
+				rte_pktmbuf_free(part[i]);
+			}
+			whole[IP6_NEXT] = PROTO_UDP;
+			store_be16(whole + IP6_PAYLOAD, (uint16_t)(at - IP6_LEN));
+		} else { /* as a device does: the sum over the datagram, with what stands in the field */
+			at = pkt->data_len;
+			memcpy(whole, rte_pktmbuf_mtod(pkt, uint8_t *), at);
+			sum = (uint16_t)~sum_fold(sum_add(0, whole + IP6_LEN, at - IP6_LEN));
+			memcpy(whole + IP6_LEN + UDP_SUM, &sum, 2);
+			rte_pktmbuf_free(pkt);
+		}
+		cr_assert_eq(esp_ref_open(&out, whole, at, plain, &seq, &next), 1301, "cut %u", cut);
+		at = 0;
+	}
+}

@@ -248,7 +248,7 @@ shrike_up() {
 	local name=$1 ns=$2 dir=$STATE/$1
 	bg "$ns" "$dir/shrike.log" "$SHRIKE" -c "$dir/shrike.yaml"
 	echo "$BG_PID" >"$dir/shrike.pid"
-	until_true 15 shrike_answers "$name" && return 0
+	until_true "${START_SECONDS:-30}" shrike_answers "$name" && return 0
 	echo "shrike did not start:" >&2
 	tail -n 20 "$dir/shrike.log" >&2
 	return 1

@@ -27,7 +27,7 @@ swan_missing() {
 # swan_conf N SITE: writes the configuration of site 1 (10.9.0.1, gwa) or 2 (10.9.0.2, gwb); children on
 # standard input, one a line: NAME K ESP_PROPOSAL [OPTION=VALUE...].
 # Environment: SWAN_IKE (phase 1 proposals), SWAN_PSK, SWAN_EXTRA (lines for the connection), SWAN_ID, SWAN_PEER_ID,
-# SWAN_LOCAL, SWAN_REMOTE, SWAN_GATEWAY (addresses), SWAN_ENCAP (yes: as if behind a NAT), SWAN_CHARON (lines for charon).
+# GUEST_MORE (lines for a guest before charon starts), SWAN_LOCAL, SWAN_REMOTE, SWAN_GATEWAY (addresses), SWAN_ENCAP (yes: as if behind a NAT), SWAN_CHARON (lines for charon).
 swan_conf() {
 	local n=$1 site=$2 other me them encap=no dir=$STATE/$1 name k esp options o kernel
 	other=$((3 - site))
@@ -181,6 +181,7 @@ ip addr add ${SWAN_LOCAL:-10.9.0.$site}/24 dev vec0
 sysctl -qw net.ipv4.ip_forward=1
 for k in \$(seq 0 20); do ip addr add 10.$site.\$k.1/32 dev lo; done
 ip route add default via ${SWAN_GATEWAY:-10.9.0.$((3 - site))} dev vec0 mtu 1400
+${GUEST_MORE:-}
 STRONGSWAN_CONF=$dir/strongswan.conf $STATE/charon >$dir/stdout 2>&1 </dev/null &
 C
 	uml_boot "$n" "$ns" "transport=raw,ifname=$ifname" "$site"

@@ -68,6 +68,11 @@ class Answer(socketserver.BaseRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
+    address_family = socket.AF_INET6  # both families
+
+    def server_bind(self):
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
 
 def client(way, host, port, size, source):
@@ -91,7 +96,7 @@ def client(way, host, port, size, source):
 
 def main(args):
     if len(args) == 2 and args[0] == "serve":
-        Server(("0.0.0.0", int(args[1])), Answer).serve_forever()
+        Server(("::", int(args[1])), Answer).serve_forever()
     elif len(args) in (4, 5) and args[0] in ("put", "get"):
         client(args[0], args[1], int(args[2]), int(args[3]), args[4] if len(args) == 5 else "")
     else:
