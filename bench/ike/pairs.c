@@ -117,7 +117,7 @@ static void run(struct bench *b, unsigned n, const char *suffix,
 static bool open_bench(struct bench *b, unsigned n, const char *ike, const char *esp)
 {
 	static const uint16_t control_cpu = 0;
-	struct ike_limits limits = { .half_open_max = 8 * BATCH };
+	struct ike_limits limits = { .half_open_max = 8 * BATCH, .calls_per_second = 1000000 };
 	struct jobs *jobs;
 	struct ike_peer_cfg cfg;
 	int rc;
@@ -132,7 +132,7 @@ static bool open_bench(struct bench *b, unsigned n, const char *ike, const char 
 	stay_on(control_cpu);
 	rc = node_init(&b->gw, &limits, jobs);
 	if (rc == 0)
-		rc = node_init(&b->peers, NULL, NULL);
+		rc = node_init(&b->peers, &limits, NULL);
 	for (unsigned i = 0; rc == 0 && i < 2 * n; i++) {
 		rc = peer_cfg_make(&b->plan, i / 2, i % 2, &cfg);
 		if (rc == 0)

@@ -48,6 +48,8 @@ struct ike *ike_new(const struct ike_ops *ops, const struct ike_limits *limits)
 		ike->limits.half_open_per_source = 16;
 	if (!ike->limits.half_open_s)
 		ike->limits.half_open_s = 30;
+	if (!ike->limits.calls_per_second)
+		ike->limits.calls_per_second = CALLS_PER_SECOND;
 	TAILQ_INIT(&ike->peers);
 	TAILQ_INIT(&ike->half_open);
 	index_init(ike);

@@ -38,7 +38,7 @@
 #define BLIND_REPEATS      2            /* a DELETE is not acknowledged: it is said three times */
 /* Phases 1 of ours begin so far apart, but for a number at once: ten thousand peers in the same moment, at the start or
  * when a line is back, would fill every queue on the way and then wait for repeats. */
-#define CALL_US            2000
+#define CALLS_PER_SECOND   500
 #define CALL_BURST         64
 #define COMPLAINTS_MAX     10     /* refusals a second of those who have proved nothing */
 #define HALF_SOURCES	   4096

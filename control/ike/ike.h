@@ -253,6 +253,7 @@ struct ike_limits {
 	unsigned half_open_max;	       /* unauthenticated responder exchanges in all, 0 = 2048 */
 	unsigned half_open_per_source; /* 0 = 16 */
 	uint32_t half_open_s;	       /* their lifetime in seconds, 0 = 30 */
+	uint32_t calls_per_second;     /* phases 1 of ours that begin, after some at once; 0 = 500 */
 };
 
 /* ------------------------------------------------------------------------------- engine ----- */

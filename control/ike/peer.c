@@ -238,13 +238,13 @@ static struct isakmp_sa *peer_quick_sa(struct peer *p, uint64_t *wait)
 static uint64_t call_turn(struct peer *p, uint64_t now)
 {
 	struct ike *ike = p->ike;
-	uint64_t unused = CALL_BURST * CALL_US;
+	uint64_t each = SECOND / ike->limits.calls_per_second, unused = CALL_BURST * each;
 
 	if (!p->call_at) {
 		if (now > unused && ike->call_next < now - unused)
 			ike->call_next = now - unused;
 		p->call_at = ike->call_next;
-		ike->call_next += CALL_US;
+		ike->call_next += each;
 	}
 	return p->call_at;
 }
