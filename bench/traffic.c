@@ -139,6 +139,6 @@ void traffic_replay_reset(struct rig *rig)
 		struct sa *sa = rig->gw[SA_IN]->sa_in[i].sa;
 
 		sa->seq = 0;
-		memset(sa->window, 0, sizeof(sa->window));
+		memset(sa_window(sa), 0, (sa->window_mask + 1u) * sizeof(uint64_t));
 	}
 }

@@ -63,10 +63,22 @@ static void salt_init(struct sa *sa, const struct sa_params *p)
 	memcpy(&sa->salt, p->key + p->key_bits / 8, sizeof(sa->salt));
 }
 
+static bool own_fits(const struct sa_params *p)
+{
+	return encr_info(p->encr)->aead && p->encr != ENCR_AES_GMAC && cpu_gcm_own();
+}
+
+size_t crypto_keys_size(const struct sa_params *p)
+{
+	if (!encr_info(p->encr)->aead)
+		return sizeof(struct sa_chain);
+	return own_fits(p) ? sizeof(struct gcm_key) : sizeof(struct gcm_key_data);
+}
+
 static void gcm_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p)
 {
 	salt_init(sa, p);
-	if (p->encr != ENCR_AES_GMAC && cpu_gcm_own()) {
+	if (own_fits(p)) {
 		sa->crypto = SA_GCM_OWN;
 		gcm_key_init(&sa->own, p->key, p->key_bits / 8);
 		return;

@@ -26,6 +26,9 @@ void crypto_hmac_half(IMB_MGR *mb, IMB_HASH_ALG alg, const uint8_t *key, size_t 
 /* Expands the keys of p into sa (whose constants are filled in already). 0, -ENOTSUP. */
 int crypto_sa_init(IMB_MGR *mb, struct sa *sa, const struct sa_params *p);
 
+/* Bytes of keys that an SA has for p, which is supported. */
+size_t crypto_keys_size(const struct sa_params *p);
+
 /* True when this combination can be built; protocol and key length are part of it. */
 bool crypto_supported(const struct sa_params *p);
 
@@ -145,6 +148,18 @@ static inline void crypto_prefetch(const struct sa *sa)
 
 	for (unsigned i = 0; i < GCM_KEY_LINES; i++)
 		rte_prefetch0((const void *)(keys + 64 * i));
+}
+
+#define HDR_COPY 64 /* bytes of the header template that esp_out copies: one line, right-aligned \
+		     */
+
+/* What a packet that leaves needs of its SA; NULL as above. */
+static inline void sa_out_prefetch(const struct sa *sa)
+{
+	rte_prefetch0(sa);
+	rte_prefetch0((const uint8_t *)sa + offsetof(struct sa, flags));
+	rte_prefetch0((const uint8_t *)sa + offsetof(struct sa, hdr) + SA_HDR_ROOM - HDR_COPY);
+	crypto_prefetch(sa);
 }
 
 /* Constant-time comparison of a computed tag with a received ICV of len bytes, at most 16, behind

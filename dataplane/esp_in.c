@@ -271,6 +271,7 @@ static inline void own_add(struct own_batch *batch, uint16_t at, const struct in
 	uint64_t raw;
 
 	memcpy(&raw, iv, sizeof(raw));
+	rte_prefetch0(replay_word(p->sa, p->seq));
 	crypto_own_add(&batch->op[batch->n], p->sa, raw, p->seq, iv + 8, p->clen);
 	batch->at[batch->n++] = at;
 }

@@ -58,14 +58,6 @@ static inline enum drop_reason trailer_read(const uint8_t *inner, uint32_t clen,
 	return likely(padding_right(inner + clen - 2, pad)) ? KEEP : DROP_esp_padding;
 }
 
-/* Most headers have no options: a constant length spares the loop. */
-static inline bool inner_sum_ok(const uint8_t *ip)
-{
-	if (likely(ip[0] == 0x45))
-		return sum_fold(sum_add(0, ip, IP4_LEN)) == 0xffff;
-	return ip4_sum_ok(ip);
-}
-
 /* Fills total with the packet's own length: what lies behind it is TFC padding. */
 static inline enum drop_reason inner4_check(const uint8_t *ip, uint32_t len, uint32_t *total)
 {
@@ -77,7 +69,7 @@ static inline enum drop_reason inner4_check(const uint8_t *ip, uint32_t len, uin
 	*total = load_be16(ip + IP4_TOTAL);
 	if (unlikely(ihl < IP4_LEN || *total < ihl || *total > len))
 		return DROP_inner_malformed;
-	return likely(inner_sum_ok(ip)) ? KEEP : DROP_inner_malformed;
+	return likely(ip4_sum_ok(ip)) ? KEEP : DROP_inner_malformed;
 }
 
 static inline bool proto_has_ports(uint8_t proto)

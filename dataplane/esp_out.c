@@ -268,10 +268,7 @@ static void prefetch_burst(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n,
 		sas[i] = sa;
 		if (unlikely(!sa))
 			continue;
-		rte_prefetch0(sa);
-		rte_prefetch0((uint8_t *)sa + offsetof(struct sa, flags));
-		rte_prefetch0((uint8_t *)sa + offsetof(struct sa, hdr) + SA_HDR_ROOM - HDR_COPY);
-		crypto_prefetch(sa);
+		sa_out_prefetch(sa);
 	}
 }
 

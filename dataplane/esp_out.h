@@ -7,7 +7,6 @@
 #include "esp.h"
 
 #define KEEP       DROP_COUNT /* no reason to drop */
-#define HDR_COPY   64         /* bytes of template copied: one line, right-aligned */
 #define TRAIL_COPY 16         /* bytes of padding pattern copied at most */
 #define OUT_BEHIND GCM_BEHIND /* room behind the ciphertext: the longest ICV, and what GCM reads */
 

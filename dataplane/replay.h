@@ -34,6 +34,12 @@ static inline bool replay_extend(const struct sa *sa, uint32_t low, uint64_t *se
 	return true;
 }
 
+/* Where the bit of a sequence number is. */
+static inline uint64_t *replay_word(const struct sa *sa, uint64_t seq)
+{
+	return &sa_window(sa)[(seq / 64) & sa->window_mask];
+}
+
 static inline enum replay_verdict replay_check(const struct sa *sa, uint64_t seq)
 {
 	if (seq > sa->seq)
@@ -42,7 +48,7 @@ static inline enum replay_verdict replay_check(const struct sa *sa, uint64_t seq
 		return REPLAY_ZERO;
 	if (sa->seq - seq >= sa->window_bits)
 		return REPLAY_OLD;
-	return sa->window[(seq / 64) & sa->window_mask] >> (seq % 64) & 1 ? REPLAY_DUP : REPLAY_OK;
+	return *replay_word(sa, seq) >> (seq % 64) & 1 ? REPLAY_DUP : REPLAY_OK;
 }
 
 /* Clears the words between the old and the new top. */
@@ -53,7 +59,7 @@ static inline void replay_advance(struct sa *sa, uint64_t seq)
 	if (to - from > sa->window_mask)
 		from = to - sa->window_mask - 1;
 	while (from < to)
-		sa->window[++from & sa->window_mask] = 0;
+		sa_window(sa)[++from & sa->window_mask] = 0;
 	sa->seq = seq;
 }
 
@@ -65,7 +71,7 @@ static inline enum replay_verdict replay_accept(struct sa *sa, uint64_t seq)
 		return verdict;
 	if (seq > sa->seq)
 		replay_advance(sa, seq);
-	sa->window[(seq / 64) & sa->window_mask] |= 1ull << (seq % 64);
+	*replay_word(sa, seq) |= 1ull << (seq % 64);
 	return REPLAY_OK;
 }
 

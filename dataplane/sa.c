@@ -18,14 +18,29 @@
 #define SEQ64_SOFT (UINT64_MAX - UINT64_MAX / 4)
 #define OUTER_TTL  64
 
+static uint32_t window_bits(const struct sa_params *p)
+{
+	return p->replay_window ? p->replay_window : SA_REPLAY_DEFAULT;
+}
+
+/* Bytes of an SA: what all have, keys and window. */
+static size_t sa_size(const struct sa_params *p)
+{
+	size_t keys = offsetof(struct sa, chain) + crypto_keys_size(p);
+
+	return RTE_ALIGN_CEIL(keys, RTE_CACHE_LINE_SIZE) +
+	       (p->dir == SA_IN ? 2 * window_bits(p) / 8 : 0);
+}
+
 static int window_init(struct sa *sa, const struct sa_params *p)
 {
-	uint32_t bits = p->replay_window ? p->replay_window : SA_REPLAY_DEFAULT;
+	uint32_t bits = window_bits(p);
 
 	if (bits < SA_REPLAY_MIN || bits > SA_REPLAY_MAX || (bits & (bits - 1)))
 		return -EINVAL;
 	sa->window_bits = (uint16_t)bits;
 	sa->window_mask = (uint16_t)(2 * bits / 64 - 1);
+	sa->window_at = sa->size - 2 * bits / 8;
 	return 0;
 }
 
@@ -232,11 +247,12 @@ struct sa *sa_build(IMB_MGR *mb, const struct sa_params *p, int socket)
 		errno = -err;
 		return NULL;
 	}
-	sa = rte_zmalloc_socket("sa", sizeof(*sa), RTE_CACHE_LINE_SIZE, socket);
+	sa = rte_zmalloc_socket("sa", sa_size(p), RTE_CACHE_LINE_SIZE, socket);
 	if (!sa) {
 		errno = ENOMEM;
 		return NULL;
 	}
+	sa->size = (uint32_t)sa_size(p);
 	constants_init(sa, p);
 	limits_init(sa, p);
 	err = crypto_sa_init(mb, sa, p);
@@ -263,7 +279,7 @@ void sa_free(struct sa *sa)
 {
 	if (!sa)
 		return;
-	secret_wipe(sa, sizeof(*sa));
+	secret_wipe(sa, sa->size);
 	rte_free(sa);
 }
 

@@ -1,8 +1,8 @@
 /* The runtime SA: built whole by control, then touched by its owner lcore alone.
  *
- * Layout: one hot cache line of constants, one of counters, then the header template (outbound) or
- * the replay window (inbound); keys and expanded key tables apart, at the end, so that they can be
- * prefetched as soon as the SA is known. */
+ * Layout: one hot cache line of constants, one of counters, the header template (outbound), then the
+ * keys, and behind them the replay window (inbound). Only as much memory as the transform and the
+ * window need: with very many SAs the pages that are touched cost more than anything else. */
 #ifndef SHRIKE_DATAPLANE_SA_H
 #define SHRIKE_DATAPLANE_SA_H
 
@@ -105,7 +105,10 @@ struct sa {
 	uint8_t df;	      /* enum df_policy */
 	uint8_t dscp_ecn;     /* OUT: outer DSCP when it is not copied, in the place of a TOS byte */
 	uint16_t outer_mtu;   /* control: rw (atomic), by route and path, see pmtu.h; 0 = port's */
-	uint32_t hdr_sum;     /* OUT: checksum of the template's constant 16-bit words, unfolded */
+	union {
+		uint32_t hdr_sum;   /* OUT: the template's constant 16-bit words, summed up */
+		uint32_t window_at; /* IN: bytes from here to the replay window */
+	};
 	uint32_t remote_v4, local_v4; /* outer addresses, host order */
 	uint16_t window_mask; /* IN: words of the replay ring, less one */
 	uint16_t window_bits; /* IN: packets that the window covers */
@@ -125,19 +128,19 @@ struct sa {
 	uint64_t packets_check, bytes_check; /* from here on look at the limits */
 	uint64_t last_used_tsc;
 
-	/* --- OUT: what goes before the ciphertext, right-aligned. IN: one bit a packet --- */
 	union {
+		/* OUT: what goes before the ciphertext, right-aligned */
 		alignas(64) uint8_t hdr[SA_HDR_ROOM];
-		alignas(64) uint64_t window[SA_REPLAY_WORDS];
+		/* IN: like sel4, for inner IPv6 */
+		alignas(64) struct sa_sel6 sel6;
 	};
-
-	struct sa_sel6 sel6; /* IN: likewise for inner IPv6 */
 
 	/* --- cold --- */
 	uint64_t late_drops, dup_drops, icv_drops, other_drops; /* lcore: rw */
 	uint64_t soft_bytes, hard_bytes, soft_packets, hard_packets; /* UINT64_MAX = none */
 	uint64_t soft_seq, hard_seq; /* OUT */
 	uint32_t slot;
+	uint32_t size; /* of all of this, with keys and window */
 	uint16_t owner;
 	uint8_t encr;	      /* enum encr_alg */
 	uint8_t integ;	      /* enum integ_alg */
@@ -150,7 +153,7 @@ struct sa {
 	struct ip_addr local, remote;
 	uint16_t local_port, remote_port; /* of the UDP encapsulation, host order */
 
-	/* --- constants again: keys --- */
+	/* --- constants again: keys. No more of it is there than the transform needs --- */
 	union {
 		struct sa_chain chain;
 		struct gcm_key_data gcm;
@@ -160,6 +163,12 @@ struct sa {
 _Static_assert(offsetof(struct sa, flags) == 64, "the constants fill one line");
 _Static_assert(offsetof(struct sa, hdr) == 128, "the counters fill one line");
 _Static_assert(offsetof(struct sa, sel6) % 64 == 0, "one line");
+
+/* IN: one bit a packet, SA_REPLAY_WORDS at most; window_mask says how many. */
+static inline uint64_t *sa_window(const struct sa *sa)
+{
+	return (uint64_t *)((uintptr_t)sa + sa->window_at);
+}
 
 /* Builds a runtime SA in NUMA-local, wiped-on-free memory; socket: NUMA node or SOCKET_ID_ANY.
  * NULL with errno set: ENOTSUP (no such transform), ENOMEM, EINVAL. */

@@ -15,6 +15,8 @@
  * and remote sides overlap at all: assume it. */
 #define HUB_CHECK_MAX 2048
 
+#define PLACES_IN_CACHE 4096 /* of a table by shape: more are fetched a burst ahead */
+
 _Static_assert(sizeof(struct spd_key) == 8 * SPD_WORDS4, "the words of spd_shape.h");
 _Static_assert(sizeof(struct spd_key6) == 8 * SPD_WORDS6, "the words of spd_shape.h");
 
@@ -182,10 +184,12 @@ void spd_lookup(const struct spd *spd, const struct spd_key *key, uint32_t *matc
 {
 	if (spd->acl)
 		lookup_acl(spd, key, match, n);
-	else if (spd->four)
+	else if (spd->four) {
+		for (unsigned i = 0; n > 1 && spd->four->places > PLACES_IN_CACHE && i < n; i++)
+			spd_shapes_prefetch(spd->four, (const uint64_t *)&key[i], SPD_WORDS4);
 		for (unsigned i = 0; i < n; i++)
 			match[i] = lookup_shapes(spd, &key[i]);
-	else
+	} else
 		for (unsigned i = 0; i < n; i++)
 			match[i] = lookup_linear(spd, &key[i]);
 }

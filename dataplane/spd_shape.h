@@ -56,6 +56,17 @@ static inline uint32_t spd_shape_place(const struct spd_shapes *s, const uint64_
 	return (uint32_t)h & s->places;
 }
 
+/* Fetches what a look-up will see first. */
+static inline void spd_shapes_prefetch(const struct spd_shapes *s, const uint64_t *key,
+				       unsigned words)
+{
+	uint64_t masked[SPD_WORDS];
+
+	for (unsigned w = 0; w < words; w++)
+		masked[w] = key[w] & s->shape[0].mask[w];
+	__builtin_prefetch(&s->entry[spd_shape_place(s, masked, words, 0)]);
+}
+
 /* The index of the first policy that matches, or SPD_NO_MATCH. words: a constant. */
 static inline uint32_t spd_shapes_lookup(const struct spd_shapes *s, const uint64_t *key,
 					 unsigned words)

@@ -76,11 +76,12 @@ static enum replay_verdict window_take(struct sa *sa, uint64_t sent, bool esn)
 /* Starts a little before 2^32, so that ESN crosses it. */
 static int run(struct model *m, uint32_t w, bool esn, uint64_t packets, uint64_t count[4])
 {
-	struct sa *sa = aligned_alloc(64, sizeof(*sa));
+	struct sa *sa = aligned_alloc(64, sizeof(*sa) + SA_REPLAY_WORDS * sizeof(uint64_t));
 	uint64_t first = esn ? (1ull << 32) - packets / 8 : 1;
 	int failed = 0;
 
-	memset(sa, 0, sizeof(*sa));
+	memset(sa, 0, sizeof(*sa) + SA_REPLAY_WORDS * sizeof(uint64_t));
+	sa->window_at = sizeof(*sa);
 	memset(m, 0, sizeof(*m));
 	sa->window_bits = (uint16_t)w;
 	sa->window_mask = (uint16_t)(2 * w / 64 - 1);

@@ -7,9 +7,11 @@
 
 static struct sa *window(uint32_t bits)
 {
-	struct sa *sa = aligned_alloc(64, sizeof(*sa));
+	size_t size = sizeof(struct sa) + SA_REPLAY_WORDS * sizeof(uint64_t);
+	struct sa *sa = aligned_alloc(64, size);
 
-	memset(sa, 0, sizeof(*sa));
+	memset(sa, 0, size);
+	sa->window_at = sizeof(*sa);
 	sa->window_bits = (uint16_t)bits;
 	sa->window_mask = (uint16_t)(2 * bits / 64 - 1);
 	return sa;
