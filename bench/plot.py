@@ -12,7 +12,7 @@ def main():
     for name in dict.fromkeys(r["algorithm"] for r in rows):
         mine = sorted((r["inner_bytes"], r["ns_per_packet"], r["crypto_ns"]["median"]) for r in rows
                       if r["algorithm"] == name)
-        for title, column in ((f"{name}", 1), (f"{name}, IPsec-MB alone", 2)):
+        for title, column in ((f"{name}", 1), (f"{name}, the cryptography alone", 2)):
             print(f'"{title}"')
             for point in mine:
                 print(point[0], point[0] * 8 / point[column])
