@@ -243,7 +243,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	in = input_read(data, len);
 	sa = env.lc->sa_in[in.p->ref.slot].sa;
 	sa->seq = 0;
-	memset(sa->window, 0, sizeof(sa->window));
+	memset(sa_window(sa), 0, (sa->window_mask + 1u) * sizeof(uint64_t));
 	pkt = split(packet_make(data, &in), data[1]);
 	/* stage_classify() has seen to this much */
 	if (pkt->pkt_len < pkt_meta(pkt)->l4_off) {
