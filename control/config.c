@@ -155,6 +155,7 @@ void config_free(struct config *cfg)
 	for (size_t i = 0; i < cfg->n_peers; i++) {
 		secret_free(cfg->peers[i].psk, cfg->peers[i].psk_len);
 		check_access_free(&cfg->peers[i]);
+		check_kerberos_free(&cfg->peers[i]);
 		free(cfg->peers[i].children);
 		cert_own_free(cfg->peers[i].own);
 		cert_store_free(cfg->peers[i].trust);

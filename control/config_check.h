@@ -102,6 +102,13 @@ void check_child_pairs_number(struct check *c, struct where w, const struct raw_
 
 /* "no", "auto" or a number, see MSS_AUTO. */
 void check_clamp_mss(struct check *c, struct where w, const char *text, uint16_t *out);
+/* config_kerberos.c */
+void check_kerberos(struct check *c, struct where w, const struct raw_peer *raw,
+		    struct ike_peer_cfg *peer);
+void check_kerberos_free(struct ike_peer_cfg *peer);
+/* config_secret.c: reports a file that is not there, or that others can read. */
+void check_secret_file(struct check *c, struct where w, const char *path);
+
 /* config_access.c: XAuth and Mode Config; before the children, of which some have the pool. */
 void check_access(struct check *c, struct where w, const struct raw_peer *raw,
 		  struct ike_peer_cfg *peer);

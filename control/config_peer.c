@@ -302,17 +302,27 @@ static bool auth_refused(struct check *c, struct where w, const char *text)
 static void check_auth(struct check *c, struct where w, const struct raw_peer *raw,
 		       struct ike_peer_cfg *peer)
 {
-	static const char *const words[] = { "psk", "rsa", "ecdsa", "hybrid" };
+	static const char *const words[] = { "psk", "rsa", "ecdsa", "hybrid", "kerberos" };
 	unsigned auth = 0;
 
 	if (auth_refused(c, where_key(w, "auth"), raw->auth) ||
-	    !check_word(c, where_key(w, "auth"), raw->auth, words, 4, &auth))
+	    !check_word(c, where_key(w, "auth"), raw->auth, words, 5, &auth))
 		return;
+	const char *stray = raw->principal        ? "principal" :
+			    raw->remote_principal ? "remote-principal" :
+			    raw->keytab           ? "keytab" : NULL;
+	if (stray && auth != 4)
+		check_error(c, where_key(w, stray), "'%s' needs 'auth: kerberos'", stray);
 	if (auth != 0) {
 		if (raw->secret)
 			check_error(c, where_key(w, "secret"),
 				    "with 'auth: %s' there is no 'secret'", words[auth]);
-		if (auth == 3)
+		if (auth == 4 && (raw->certificate || raw->key))
+			check_error(c, where_key(w, raw->certificate ? "certificate" : "key"),
+				    "with 'auth: kerberos' there is no certificate");
+		if (auth == 4)
+			check_kerberos(c, w, raw, peer);
+		else if (auth == 3)
 			check_hybrid(c, w, raw, peer);
 		else
 			check_certificate(c, w, raw, auth == 1, peer);
@@ -386,7 +396,8 @@ static void check_peer(struct check *c, unsigned i, struct ike_peer_cfg *peer)
 	check_id(c, where_key(w, "local-id"), raw->local_id, &peer->local_id);
 	check_id(c, where_key(w, "remote-id"), raw->remote_id, &peer->remote_id);
 	if (!raw->remote_id && strcmp(raw->remote, "any") == 0 &&
-	    !(raw->xauth && strcmp(raw->xauth, "server") == 0)) /* then users say who they are */
+	    !(raw->xauth && strcmp(raw->xauth, "server") == 0) && /* then users say who they are */
+	    !raw->principal)
 		check_warn(c, where_key(w, "remote"),
 			   "with 'remote: any' and no remote-id, whoever %s is taken for '%s'",
 			   raw->secret ? "knows the secret" :

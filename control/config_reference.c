@@ -4,6 +4,10 @@
 #define WEAK_NOTE \
 	"Weak algorithms work only when they are named, and a warning says why they are weak."
 
+#define KERBEROS_EXAMPLE                                                                           \
+	"auth: kerberos\nprincipal: host/gwa.example.org@EXAMPLE.ORG\nkeytab: gwa.keytab\n"        \
+	"remote-principal: host/gwb.example.org@EXAMPLE.ORG"
+
 const struct config_option config_options[] = {
 	{ .path = "system",
 	  .meaning = "CPUs, memory and directories of the process. Only a start reads this section "
@@ -215,12 +219,22 @@ const struct config_option config_options[] = {
 	  "with the key, from which a weak key can be found by trying: choose a long random one. All "
 	  "proposals need the same group.",
 	  "proposals: [aes256-sha256-modp2048]\nexchange: aggressive" },
-	{ "peers[].auth", "psk, rsa, ecdsa or hybrid", "psk", NULL,
+	{ "peers[].auth", "psk, rsa, ecdsa, hybrid or kerberos", "psk", NULL,
 	  "How both sides prove who they are: a pre-shared key, or certificates with RSA keys or "
 	  "with "
 	  "keys on P-256, P-384 or P-521. hybrid: the side with xauth: server by an RSA certificate, "
-	  "the client by its user alone.",
+	  "the client by its user alone. kerberos: by tickets of a KDC, as Windows does.",
 	  "auth: rsa\ncertificate: gwa.pem\nkey: gwa.key\nlocal-id: gwa" },
+	{ "peers[].principal", "principal", NULL, "needed with auth: kerberos",
+	  "Our Kerberos principal, with its realm. Windows calls the method Kerberos; the KDC is found by "
+	  "krb5.conf (KRB5_CONFIG).",
+	  KERBEROS_EXAMPLE },
+	{ "peers[].remote-principal", "principal", NULL, "needed with auth: kerberos",
+	  "The peer's principal: we ask for a ticket for no other, and take none from another.",
+	  KERBEROS_EXAMPLE },
+	{ "peers[].keytab", "file name", NULL, "needed with auth: kerberos",
+	  "The keytab with the key of our principal; mode 0600 or 0400.",
+	  KERBEROS_EXAMPLE },
 	{ "peers[].secret", "name of a secret", NULL, "needed with auth: psk",
 	  "The pre-shared key. Peers with the same addresses need the same one: in Main Mode the "
 	  "key "

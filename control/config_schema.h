@@ -43,6 +43,7 @@ struct raw_child {
 
 struct raw_peer {
 	char *name, *local, *remote, *local_id, *remote_id, *secret;
+	char *principal, *remote_principal, *keytab;
 	char *exchange, *auth, *certificate, *key, *passphrase_file;
 	char **proposals;
 	unsigned proposals_count;

@@ -4,6 +4,7 @@
 
 #include "access.h"
 #include "cert.h"
+#include "gss.h"
 #include "secret.h"
 
 static bool esp_equal(const struct esp_transform *a, const struct esp_transform *b)
@@ -59,6 +60,14 @@ static bool access_equal(const struct ike_remote_cfg *a, const struct ike_remote
 	return memcmp(a, b, offsetof(struct ike_remote_cfg, users)) == 0;
 }
 
+static bool kerberos_equal(const struct ike_kerberos_cfg *a, const struct ike_kerberos_cfg *b)
+{
+	if (!a || !b)
+		return a == b;
+	return strcmp(a->own, b->own) == 0 && strcmp(a->peer, b->peer) == 0 &&
+	       strcmp(a->keytab, b->keytab) == 0;
+}
+
 /* Without the children, and without the certificates: a renewed one is no reason to end an SA. */
 bool peer_cfg_equal(const struct ike_peer_cfg *a, const struct ike_peer_cfg *b)
 {
@@ -73,7 +82,7 @@ bool peer_cfg_equal(const struct ike_peer_cfg *a, const struct ike_peer_cfg *b)
 	    a->force_encap != b->force_encap || a->aggressive != b->aggressive ||
 	    a->fragmentation != b->fragmentation || a->fragment_size != b->fragment_size || a->initiate != b->initiate)
 		return false;
-	if (!access_equal(a->access, b->access))
+	if (!access_equal(a->access, b->access) || !kerberos_equal(a->kerberos, b->kerberos))
 		return false;
 	if (a->psk_len && !secret_equal(a->psk, b->psk, a->psk_len))
 		return false;
@@ -92,6 +101,7 @@ int peer_cfg_copy(struct ike *ike, struct ike_peer_cfg *to, const struct ike_pee
 	to->n_children = 0;
 	to->psk = NULL;
 	to->access = NULL;
+	to->kerberos = NULL;
 	to->auth = cfg_auth(from);
 	to->own = cert_own_ref(from->own);
 	to->trust = cert_store_ref(from->trust);
@@ -101,6 +111,12 @@ int peer_cfg_copy(struct ike *ike, struct ike_peer_cfg *to, const struct ike_pee
 			return -ENOMEM;
 		memcpy(to->access, from->access, sizeof(*to->access));
 		ike_users_ref(to->access->users);
+	}
+	if (from->kerberos) {
+		to->kerberos = ike_alloc(ike, sizeof(*to->kerberos));
+		if (!to->kerberos)
+			return -ENOMEM;
+		*to->kerberos = *from->kerberos;
 	}
 	if (!from->psk)
 		return 0;
@@ -121,6 +137,8 @@ void peer_cfg_clear(struct ike *ike, struct ike_peer_cfg *cfg)
 	cfg->access = NULL;
 	cert_own_free(cfg->own);
 	cert_store_free(cfg->trust);
+	ike_dealloc(ike, cfg->kerberos, sizeof(*cfg->kerberos));
+	cfg->kerberos = NULL;
 	cfg->own = NULL;
 	cfg->trust = NULL;
 }

@@ -136,7 +136,7 @@ void diag_quick_refused(struct ike_diagnosis *d, const struct isakmp_sa *sa,
 
 static bool signs(const struct isakmp_sa *sa)
 {
-	return !auth_is_psk(sa->auth);
+	return !auth_is_psk(sa->auth) && sa->auth != AUTH_KERBEROS;
 }
 
 static void set_secret_mend(struct ike_diagnosis *d)
@@ -154,14 +154,16 @@ static void diag_not_believed(struct ike_diagnosis *d, const struct isakmp_sa *s
 	char text[160], both[200];
 
 	d->probable = !d->hint.proved;
-	if (d->message > 1 && !signs(sa) && !d->hint.proved &&
+	if (d->message > 1 && auth_is_psk(sa->auth) && !d->hint.proved &&
 	    d->hint.notify != N_INVALID_ID_INFORMATION) {
 		d->code = IKE_DIAG_PSK;
 		set_secret_mend(d);
 		return;
 	}
 	d->code = IKE_DIAG_OUR_IDENTITY;
-	snprintf(d->fact, sizeof(d->fact), signs(sa) ? "certificate or identity" : "identity");
+	snprintf(d->fact, sizeof(d->fact), sa->auth == AUTH_KERBEROS ? "principal or identity"
+		 : signs(sa)               ? "certificate or identity"
+					   : "identity");
 	ike_id_str(&id, text, sizeof(text));
 	snprintf(both, sizeof(both), "%s %s", ike_id_type_name(id.type), text);
 	diag_text_differs(d, "ID", both, "not told");
@@ -317,7 +319,7 @@ void diag_garbage(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsigned 
 	diag_begin_sa(d, IKE_DIAG_PSK, sa, NULL);
 	d->probable = true;
 	d->message = message;
-	if (signs(sa)) {
+	if (!auth_is_psk(sa->auth)) {
 		d->code = IKE_DIAG_OTHER;
 		snprintf(d->fact, sizeof(d->fact),
 			 "%s message %u of %s cannot be read: damaged, or forged",
@@ -342,6 +344,21 @@ void diag_identity(struct ike_diagnosis *d, const struct isakmp_sa *sa, const st
 	snprintf(e->theirs, sizeof(e->theirs), "%s %.120s", ike_id_type_name(got->type),
 		 ike_id_str(got, b, sizeof(b)));
 	mend_identity(d, want, got);
+	diagnosis_say(d);
+}
+
+void diag_principal(struct ike_diagnosis *d, const struct isakmp_sa *sa, const char *want,
+		    const char *got)
+{
+	char a[160], b[160];
+
+	diag_begin_sa(d, IKE_DIAG_IDENTITY, sa, NULL);
+	snprintf(a, sizeof(a), "principal %s", want);
+	snprintf(b, sizeof(b), "principal %s", got);
+	diag_text_differs(d, "ID", a, b);
+	mend_where(d, NULL);
+	snprintf(d->mend, sizeof(d->mend), "remote-principal: \"%s\"", got);
+	d->nat = false; /* which says nothing about principals */
 	diagnosis_say(d);
 }
 

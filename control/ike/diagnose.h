@@ -22,6 +22,9 @@ void diag_abandoned(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsigne
 void diag_garbage(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsigned message);
 void diag_identity(struct ike_diagnosis *d, const struct isakmp_sa *sa, const struct ike_id *want,
 		   const struct ike_id *got);
+/* Kerberos: another principal came than the one that is expected. */
+void diag_principal(struct ike_diagnosis *d, const struct isakmp_sa *sa, const char *want,
+		    const char *got);
 /* rc: what cert_verify_peer() returned, why: its sentence. */
 void diag_certificate(struct ike_diagnosis *d, const struct isakmp_sa *sa, int rc, const char *why);
 /* XAuth, in either role: why that user ("": none was named) did not come in. */

@@ -14,6 +14,7 @@
 
 #include "cert.h"
 #include "dh.h"
+#include "gss.h"
 #include "ike.h"
 #include "keymat.h"
 #include "proposal.h"
@@ -271,6 +272,7 @@ struct auth_work {
 	struct cert_peer *peer; /* its certificate, while OCSP is asked about it */
 	void (*then)(struct exchange *x, int rc); /* when all is known */
 	char subject[200], why[CERT_WHY_LEN];
+	struct gss_side *gss; /* of Kerberos, through all of Main Mode */
 };
 
 /* A name and a password on their way to whoever knows the users. */
@@ -311,7 +313,9 @@ struct exchange {
 	struct job *job;
 	void (*resume)(struct exchange *x, int rc); /* after a job or an installation */
 	struct dh *dh;
-	struct auth_work *work; /* of Main Mode with signatures */
+	struct auth_work *work; /* of phase 1 with signatures, or Kerberos */
+	struct buf gss_name, gss_token; /* Kerberos: the other side's */
+	void (*gss_then)(struct exchange *x, int rc);
 	struct buf ni, nr, peer_ke;
 	struct buf gxy; /* secret */
 	struct buf sai; /* phase 1: the initiator's SA body */

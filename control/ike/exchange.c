@@ -62,6 +62,8 @@ static void exchange_forget(struct exchange *x)
 	buf_free(ike, &x->sai);
 	buf_free(ike, &x->am.id);
 	buf_free(ike, &x->am.hash);
+	buf_free(ike, &x->gss_name);
+	buf_free(ike, &x->gss_token);
 	buf_free(ike, &x->qm.sa_body);
 	buf_free(ike, &x->qm.id_i);
 	buf_free(ike, &x->qm.id_r);

@@ -12,7 +12,7 @@
 #include "engine.h"
 
 /* Payload types as bits, so that a row can name a set. */
-#define PB(type) (1ull << ((type) < 61 ? (type) : (type)-PL_NAT_D_DRAFT + 61))
+#define PB(type) (1ull << ((type) < 60 ? (type) : (type)-PL_GSS + 60))
 
 enum step_hash { STEP_NO_HASH, STEP_HASH1, STEP_HASH2, STEP_HASH3, STEP_AUTH };
 

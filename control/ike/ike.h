@@ -21,6 +21,7 @@
 
 struct cert_own; /* cert.h */
 struct cert_store;
+struct ike_kerberos_cfg; /* gss.h */
 
 /* --------------------------------------------------------------------- configuration -------- */
 
@@ -125,6 +126,7 @@ struct ike_peer_cfg {
 	uint16_t auth;		/* enum auth_method: of both sides; 0 = AUTH_PSK */
 	struct cert_own *own;	  /* signatures: our chain and key; a reference is held */
 	struct cert_store *trust; /* and whom we trust; likewise */
+	struct ike_kerberos_cfg *kerberos; /* gss.h; owned, NULL unless auth is AUTH_KERBEROS */
 	uint8_t *psk;		/* owned, secret memory; NULL = no PSK */
 	size_t psk_len;
 	char psk_name[IKE_NAME_LEN]; /* the secret's entry, for diagnosis */

@@ -39,6 +39,7 @@ enum payload_type {
 	PL_ATTR = 14,		  /* Mode Config */
 	PL_NAT_D = 20,		  /* RFC 3947 */
 	PL_NAT_OA = 21,
+	PL_GSS = 129,		  /* draft-ietf-ipsec-isakmp-gss-auth-07: a GSS-API token */
 	PL_NAT_D_DRAFT = 130,	  /* drafts 02 and 03 */
 	PL_NAT_OA_DRAFT = 131,
 	PL_FRAGMENT = 132,
@@ -64,6 +65,7 @@ enum ike_attr {
 	ATTR_LIFE_DURATION = 12,
 	ATTR_PRF = 13,
 	ATTR_KEY_LENGTH = 14,
+	ATTR_GSS_NAME = 16384, /* draft-ietf-ipsec-isakmp-gss-auth-07 */
 };
 
 /* Phase 2 attributes, RFC 2407 section 4.5 and RFC 4304. */
@@ -100,10 +102,12 @@ enum auth_method {
 	AUTH_HYBRID_INIT_RSA = 64221,
 	AUTH_HYBRID_RESP_RSA = 64222,
 	/* draft-beaulieu-ike-xauth-02 section 6: which side of phase 1 is asked for a user */
-	AUTH_XAUTH_INIT_PSK = 65001,
+	AUTH_XAUTH_INIT_PSK = 65001, /* and with ATTR_GSS_NAME it is AUTH_KERBEROS */
 	AUTH_XAUTH_RESP_PSK = 65002,
 	AUTH_XAUTH_INIT_RSA = 65005,
 	AUTH_XAUTH_RESP_RSA = 65006,
+	/* GSS-API using Kerberos; a number of our own, for on the wire it has that of another */
+	AUTH_KERBEROS = 65535,
 };
 
 /* Messages of the Transaction exchange, draft-ietf-ipsec-isakmp-mode-cfg-05 section 3.2. */

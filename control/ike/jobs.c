@@ -122,6 +122,7 @@ void auth_work_free(struct ike *ike, struct auth_work *w)
 	cert_store_free(w->trust);
 	cert_bag_free(w->bag);
 	cert_peer_free(w->peer);
+	gss_side_free(w->gss);
 	ike_secret_dealloc(ike, w, sizeof(*w));
 }
 

@@ -81,6 +81,7 @@ int mm_send_ke(struct exchange *x, struct buf *nonce, uint8_t next)
 	exchange_begin(x, &m, false);
 	msg_payload(&m, PL_KE, ours.p, ours.len);
 	msg_payload(&m, PL_NONCE, nonce->p, nonce->len);
+	mm_gss_put(&m, x);
 	if (mm_they_sign(x->sa))
 		mm_put_requests(&m, x->sa);
 	natt_write(&m, x->sa, x->sa->t.hash);
@@ -168,16 +169,16 @@ int mm_send_auth(struct exchange *x, uint8_t next)
 {
 	struct isakmp_sa *sa = x->sa;
 	struct ike_id id = peer_local_id(sa->peer, &sa->path);
-	uint8_t body[4 + IKE_MAX_ID], hash[HASH_MAX_LEN];
+	uint8_t body[4 + IKE_MAX_ID];
 	size_t len = ike_id_write(&id, body, sizeof(body));
 	struct msgbuf m;
-	int rc = mm_auth_hash(x, sa->initiator, (struct view){ body, len }, hash);
+	int rc;
 
-	if (rc != 0)
-		return rc;
 	exchange_begin(x, &m, true);
 	msg_payload(&m, PL_ID, body, len);
-	msg_payload(&m, PL_HASH, hash, sa->keys->prf_len);
+	rc = mm_proof_write(&m, x, (struct view){ body, len });
+	if (rc != 0)
+		return rc;
 	mm_put_contact(&m, sa);
 	lifetime_tell_sa(&m, sa);
 	return exchange_send(x, &m, next);
@@ -185,14 +186,13 @@ int mm_send_auth(struct exchange *x, uint8_t next)
 
 int mm_verify_auth(struct exchange *x, const struct inmsg *m)
 {
-	struct isakmp_sa *sa = x->sa;
 	struct view hash = need(m, PL_HASH)->body, id_body = need(m, PL_ID)->body;
-	uint8_t expect[HASH_MAX_LEN];
+	uint8_t expect[HASH_MAX_LEN], got[HASH_MAX_LEN];
 	struct ike_id id;
+	size_t len;
 
-	if (ike_id_parse(id_body, &id) == 0 && hash.len == sa->keys->prf_len &&
-	    mm_auth_hash(x, !sa->initiator, id_body, expect) == 0 &&
-	    secret_equal(expect, hash.p, hash.len))
+	if (ike_id_parse(id_body, &id) == 0 && mm_proof_read(x, id_body, hash, expect, got, &len) &&
+	    secret_equal(expect, got, len))
 		return 0;
 	mm_garbage(x, step_find(x->type, x->initiator, x->step));
 	return -EBADMSG;

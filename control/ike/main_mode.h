@@ -56,6 +56,24 @@ void phase1_done(struct exchange *x);
 /* The responder, to a message 5 that proved who sent it: sends message 6. */
 void mm_answer_5(struct exchange *x);
 
+/* main_mode_gss.c: what Kerberos adds; without it these do what they would without */
+/* Our GSS Identity Name into out (2 * GSS_PRINCIPAL_LEN bytes); empty without Kerberos. */
+struct view gss_own_name(const struct peer *peer, uint8_t *out);
+/* Keeps the other side's, of the transform (an index) in the SA payload that it sent. 0 or -ENOMEM. */
+int mm_gss_name(struct exchange *x, const struct sa_payload *sa, unsigned transform);
+/* Adds our token. */
+void mm_gss_put(struct msgbuf *m, const struct exchange *x);
+/* Keeps the other side's token. Returns false after failing the exchange. */
+bool mm_gss_take(struct exchange *x, const struct inmsg *m);
+/* Makes our next token on another thread; then(x, 0) when it is there. */
+void mm_gss_step(struct exchange *x, void (*then)(struct exchange *x, int rc));
+/* Adds HASH_I or HASH_R over our ID body. 0 or -errno. */
+int mm_proof_write(struct msgbuf *m, struct exchange *x, struct view id);
+/* What the other side's HASH payload should say of its ID body, and what it does (HASH_MAX_LEN bytes
+ * each). False when it cannot be read. */
+bool mm_proof_read(struct exchange *x, struct view id, struct view proof, uint8_t *expect,
+		   uint8_t *got, size_t *len);
+
 /* main_mode_sig.c */
 /* Adds CERT_REQ payloads for the CAs that we trust (RFC 4945 section 3.2). */
 void mm_put_requests(struct msgbuf *m, const struct isakmp_sa *sa);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "gss.h"
 #include "main_mode.h"
 
 #define WHY_LEN 300
@@ -12,13 +13,14 @@ int main_mode_start(struct peer *peer)
 	struct ike_path path = { peer->cfg.local, peer->cfg.remote, 500, 500 };
 	struct isakmp_sa *sa = sa_new(peer, &path, true, EXCH_IDENTITY_PROTECTION);
 	struct exchange *x = sa ? exchange_new(sa, EXCH_IDENTITY_PROTECTION, true, 0) : NULL;
+	uint8_t name[2 * GSS_PRINCIPAL_LEN];
 	struct msgbuf m;
 
 	if (!x)
 		goto failed;
 	exchange_begin(x, &m, false);
-	ike_offer_write(&m, peer->cfg.ike, peer->cfg.n_ike, peer_auth(peer, true), mm_life(peer),
-			peer->cfg.life_kb);
+	ike_offer_write_named(&m, peer->cfg.ike, peer->cfg.n_ike, peer_auth(peer, true),
+			      mm_life(peer), peer->cfg.life_kb, gss_own_name(peer, name));
 	if (m.overflow ||
 	    buf_set(ike, &x->sai, m.buf + ISAKMP_HDR_LEN + 4, m.len - ISAKMP_HDR_LEN - 4) != 0)
 		goto failed;
@@ -64,6 +66,14 @@ static void mm_send_3(struct exchange *x, int rc)
 		mm_public_failed(x, rc);
 }
 
+static void mm_computed_3(struct exchange *x, int rc)
+{
+	if (rc != 0)
+		mm_public_failed(x, rc);
+	else
+		mm_gss_step(x, mm_send_3);
+}
+
 void mm_handle_2(struct exchange *x, const struct inmsg *m)
 {
 	struct isakmp_sa *sa = x->sa;
@@ -75,11 +85,21 @@ void mm_handle_2(struct exchange *x, const struct inmsg *m)
 	sa->heard_us = ike_now(x->ike);
 	mm_chosen(sa, &choice);
 	vendor_read(sa, &m->list);
-	if (job_start(x, sa->t.group, mm_send_3) != 0)
+	if (mm_gss_name(x, &x->ike->answer, 0) != 0 ||
+	    job_start(x, sa->t.group, mm_computed_3) != 0)
 		mm_public_failed(x, -ENOMEM);
 }
 
 static void mm_send_5(struct exchange *x, int rc)
+{
+	(void)rc; /* what failed has been told */
+	natt_float(x->sa);
+	if ((mm_we_sign(x->sa) ? mm_sign(x, mm_signed)
+			       : mm_send_auth(x, mm_they_sign(x->sa) ? MM_STEP_SIGNED : MM_STEP_AUTH)) != 0)
+		mm_public_failed(x, -ENOMEM);
+}
+
+static void mm_computed_5(struct exchange *x, int rc)
 {
 	if (rc != 0) {
 		mm_public_failed(x, rc);
@@ -91,15 +111,14 @@ static void mm_send_5(struct exchange *x, int rc)
 			      x->sa->peer->cfg.name);
 		return;
 	}
-	natt_float(x->sa);
-	if ((mm_we_sign(x->sa) ? mm_sign(x, mm_signed)
-			       : mm_send_auth(x, mm_they_sign(x->sa) ? MM_STEP_SIGNED : MM_STEP_AUTH)) != 0)
-		mm_public_failed(x, -ENOMEM);
+	mm_gss_step(x, mm_send_5);
 }
 
 void mm_handle_4(struct exchange *x, const struct inmsg *m)
 {
-	if (mm_take_ke(x, m, &x->nr) != 0 || job_start(x, x->sa->t.group, mm_send_5) != 0)
+	if (!mm_gss_take(x, m))
+		return;
+	if (mm_take_ke(x, m, &x->nr) != 0 || job_start(x, x->sa->t.group, mm_computed_5) != 0)
 		mm_public_failed(x, -ENOMEM);
 }
 

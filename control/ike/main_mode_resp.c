@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "diagnose.h"
+#include "gss.h"
 #include "main_mode.h"
 
 void phase1_respond(struct peer *peer, struct inmsg *m)
@@ -64,6 +65,7 @@ void mm_handle_1(struct exchange *x, const struct inmsg *in)
 	struct view body = need(in, PL_SA)->body;
 	struct ike_choice choice = { 0 };
 	struct ike_diagnosis d;
+	uint8_t name[2 * GSS_PRINCIPAL_LEN];
 	struct mismatch why;
 	struct msgbuf m;
 
@@ -76,10 +78,15 @@ void mm_handle_1(struct exchange *x, const struct inmsg *in)
 	mm_chosen(sa, &choice);
 	vendor_read(sa, &in->list);
 	exchange_begin(x, &m, false);
-	answer_write(&m, &x->ike->offer, choice.proposal, choice.transform, 0);
+	if (sa->auth == AUTH_KERBEROS)
+		answer_write_named(&m, &x->ike->offer, choice.proposal, choice.transform,
+				   gss_own_name(sa->peer, name));
+	else
+		answer_write(&m, &x->ike->offer, choice.proposal, choice.transform, 0);
 	/* nobody has proved where it comes from: no more bytes go back than came */
 	vendor_write(&m, sa, in->hdr.length);
-	if (buf_set(x->ike, &x->sai, body.p, body.len) != 0 || exchange_send(x, &m, 1) != 0)
+	if (mm_gss_name(x, &x->ike->offer, choice.transform) != 0 ||
+	    buf_set(x->ike, &x->sai, body.p, body.len) != 0 || exchange_send(x, &m, 1) != 0)
 		exchange_fail(x, 0, "Main Mode with %s: out of memory", sa->peer->cfg.name);
 }
 
@@ -93,9 +100,19 @@ static void mm_send_4(struct exchange *x, int rc)
 			      x->sa->peer->cfg.name);
 }
 
+static void mm_computed_4(struct exchange *x, int rc)
+{
+	if (rc != 0)
+		mm_public_failed(x, rc);
+	else
+		mm_gss_step(x, mm_send_4);
+}
+
 void mm_handle_3(struct exchange *x, const struct inmsg *m)
 {
-	if (mm_take_ke(x, m, &x->ni) != 0 || job_start(x, x->sa->t.group, mm_send_4) != 0)
+	if (!mm_gss_take(x, m))
+		return;
+	if (mm_take_ke(x, m, &x->ni) != 0 || job_start(x, x->sa->t.group, mm_computed_4) != 0)
 		mm_public_failed(x, -ENOMEM);
 }
 

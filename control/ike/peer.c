@@ -70,6 +70,8 @@ bool peer_has_credentials(const struct peer *p)
 {
 	if (p->cfg.auth == AUTH_PSK)
 		return p->cfg.psk != NULL;
+	if (p->cfg.auth == AUTH_KERBEROS)
+		return p->cfg.kerberos != NULL;
 	if (p->cfg.auth == AUTH_HYBRID_INIT_RSA)
 		return xauth_client(p) ? p->cfg.trust != NULL : p->cfg.own != NULL;
 	return p->cfg.own && p->cfg.trust;
@@ -84,7 +86,7 @@ bool auth_signs(uint16_t auth, bool initiator)
 {
 	if (auth == AUTH_HYBRID_INIT_RSA || auth == AUTH_HYBRID_RESP_RSA)
 		return initiator == (auth == AUTH_HYBRID_RESP_RSA);
-	return !auth_is_psk(auth);
+	return !auth_is_psk(auth) && auth != AUTH_KERBEROS;
 }
 
 uint16_t auth_signature(uint16_t auth)

@@ -61,6 +61,9 @@ const char *mismatch_str(const struct mismatch *m, char *buf, size_t size);
  * no transform of p->group) makes msg_finish() fail. */
 void ike_offer_write(struct msgbuf *m, const struct ike_transform *t, unsigned n, uint16_t auth,
 		     uint32_t life_s, uint64_t life_kb);
+/* The same for AUTH_KERBEROS: each transform with our GSS Identity Name. */
+void ike_offer_write_named(struct msgbuf *m, const struct ike_transform *t, unsigned n,
+			   uint16_t auth, uint32_t life_s, uint64_t life_kb, struct view name);
 /* Is there anything of p to offer? */
 bool esp_offer_possible(const struct esp_policy *p);
 /* Phase 2: a proposal with our SPI for each run of ESP or AH transforms; only those of p->group. */
@@ -84,10 +87,14 @@ int esp_offer_select(const struct sa_payload *offer, const struct esp_policy *p,
 void answer_write(struct msgbuf *m, const struct sa_payload *offer, unsigned proposal,
 		  unsigned transform, uint32_t spi);
 
+/* Phase 1 of AUTH_KERBEROS: the same with our GSS Identity Name in the place of the initiator's. */
+void answer_write_named(struct msgbuf *m, const struct sa_payload *offer, unsigned proposal,
+			unsigned transform, struct view name);
+
 /* Initiator: the answer must hold one proposal with one transform that equals one of our offers: the
  * same numbers and the same attributes, none more or less (phase 2: except the SPI). Their order and
  * their encoding, basic or variable, do not count (RFC 2409 appendix A; strongSwan encodes the choice
- * anew). 0, or -EBADMSG with why; proposal and transform of out are indices into the offer. */
+ * anew), and a GSS Identity Name is the responder's own. 0, or -EBADMSG with why; proposal and transform of out are indices into the offer. */
 int ike_answer_check(const struct sa_payload *offer, const struct sa_payload *answer,
 		     struct ike_choice *out, char *why, size_t why_size);
 int esp_answer_check(const struct sa_payload *offer, const struct sa_payload *answer,

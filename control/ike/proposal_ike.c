@@ -30,6 +30,8 @@ static const char *auth_text(uint16_t auth, char *buf, size_t size)
 		return "ECDSA-384 signatures";
 	case AUTH_ECDSA_521:
 		return "ECDSA-521 signatures";
+	case AUTH_KERBEROS:
+		return "Kerberos";
 	case AUTH_XAUTH_INIT_PSK:
 		return "pre-shared key with XAuth";
 	case AUTH_XAUTH_RESP_PSK:

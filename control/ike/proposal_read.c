@@ -95,6 +95,9 @@ static int ike_attr_read(const struct attr *a, struct ike_seen *s, char *why, si
 		return take_life_type(a, &s->life, why, size);
 	case ATTR_LIFE_DURATION:
 		return take_life_duration(a, &s->life, why, size);
+	case ATTR_GSS_NAME:
+		s->gss = true;
+		return 0;
 	default:
 		return refuse(why, size, "attribute %u is not known", a->type);
 	}
@@ -117,6 +120,8 @@ int ike_transform_read(const struct proposal *pr, const struct transform *t, str
 			      : !out->hash ? "HASH"
 			      : !out->auth ? "AUTH"
 					   : "GROUP");
+	if (out->gss && out->auth == AUTH_XAUTH_INIT_PSK)
+		out->auth = AUTH_KERBEROS;
 	return settle_key_bits(encr_from_ike(out->encr), &out->key_bits, why, why_size);
 }
 

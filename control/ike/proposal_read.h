@@ -15,6 +15,7 @@ struct ike_seen {
 	uint16_t encr, hash, group, auth;
 	uint16_t key_bits; /* the cipher's own where the attribute is absent */
 	struct life life;
+	bool gss; /* a GSS Identity Name is there: it makes 65001 Kerberos */
 };
 
 struct esp_seen {

@@ -6,7 +6,8 @@
 #include "bytes.h"
 #include "proposal_read.h"
 
-#define ATTR_BASIC 0x8000
+#define ATTR_BASIC         0x8000
+#define TRANSFORM_HEAD_LEN 8 /* generic header, number, id, reserved */
 
 /* Where a nested structure began, so that its length can be set at its end. */
 static size_t nested_open(struct msgbuf *m, uint8_t next)
@@ -85,8 +86,23 @@ static void put_life(struct msgbuf *m, uint16_t type_attr, uint16_t type, uint64
 _Static_assert(ATTR_LIFE_DURATION == ATTR_LIFE_TYPE + 1, "put_life() relies on it");
 _Static_assert(IPSEC_LIFE_DURATION == IPSEC_LIFE_TYPE + 1, "put_life() relies on it");
 
+static void put_name(struct msgbuf *m, struct view name)
+{
+	if (name.len == 0)
+		return;
+	msg_put_u16(m, ATTR_GSS_NAME);
+	msg_put_u16(m, (uint16_t)name.len);
+	msg_put(m, name.p, name.len);
+}
+
 void ike_offer_write(struct msgbuf *m, const struct ike_transform *t, unsigned n, uint16_t auth,
 		     uint32_t life_s, uint64_t life_kb)
+{
+	ike_offer_write_named(m, t, n, auth, life_s, life_kb, (struct view){ NULL, 0 });
+}
+
+void ike_offer_write_named(struct msgbuf *m, const struct ike_transform *t, unsigned n,
+			   uint16_t auth, uint32_t life_s, uint64_t life_kb, struct view name)
 {
 	if (n == 0 || n > IKE_MAX_TRANSFORMS) {
 		m->overflow = true;
@@ -101,9 +117,10 @@ void ike_offer_write(struct msgbuf *m, const struct ike_transform *t, unsigned n
 			put_attr(m, ATTR_KEY_LENGTH, t[k].key_bits);
 		put_attr(m, ATTR_HASH, hash_info(t[k].hash)->ike_id);
 		put_attr(m, ATTR_GROUP, t[k].group);
-		put_attr(m, ATTR_AUTH, auth);
+		put_attr(m, ATTR_AUTH, auth == AUTH_KERBEROS ? AUTH_XAUTH_INIT_PSK : auth);
 		put_life(m, ATTR_LIFE_TYPE, LIFE_SECONDS, life_s);
 		put_life(m, ATTR_LIFE_TYPE, LIFE_KILOBYTES, life_kb);
+		put_name(m, name);
 		nested_close(m, at);
 	}
 	nested_close(m, proposal);
@@ -194,10 +211,38 @@ void answer_write(struct msgbuf *m, const struct sa_payload *offer, unsigned pro
 	msg_close(m);
 }
 
+void answer_write_named(struct msgbuf *m, const struct sa_payload *offer, unsigned proposal,
+			unsigned transform, struct view name)
+{
+	const struct proposal *pr = &offer->proposals[proposal];
+	const struct transform *t = &offer->transforms[transform];
+
+	sa_open(m);
+	size_t at = proposal_open(m, pr->num, true, pr->proto, 0, 1);
+	size_t inner = m->len;
+	msg_put_u8(m, PL_NONE);
+	msg_put(m, t->raw.p + 1, TRANSFORM_HEAD_LEN - 1);
+	for (unsigned i = 0; i < t->n_attrs; i++) {
+		const struct attr *a = &t->attr[i];
+		size_t head = 4; /* type, and length or value; a value that is longer follows */
+		if (a->type == ATTR_GSS_NAME)
+			put_name(m, name);
+		else if (a->basic)
+			msg_put(m, a->value.p - 2, head);
+		else
+			msg_put(m, a->value.p - head, head + a->value.len);
+	}
+	nested_close(m, inner);
+	nested_close(m, at);
+	msg_close(m);
+}
+
 /* An attribute may come back basic where it went out variable, or the other way round (RFC 2409
  * appendix A): only type and value count. */
 static bool attr_same(const struct attr *a, const struct attr *b)
 {
+	if (a->type == ATTR_GSS_NAME && b->type == ATTR_GSS_NAME)
+		return true; /* each side names itself */
 	if (a->type != b->type || a->num != b->num)
 		return false;
 	return a->num != UINT64_MAX ||

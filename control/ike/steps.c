@@ -20,7 +20,7 @@ const struct step step_table[] = {
 	  .verify = mm_verify_1, .handle = mm_handle_1 },
 	{ .name = "Main Mode message 3", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = false,
 	  .step = 1, .number = 3, .required = PB(PL_KE) | PB(PL_NONCE),
-	  .optional = NATD | ANYWHERE | PB(PL_CERT_REQ),
+	  .optional = NATD | ANYWHERE | PB(PL_CERT_REQ) | PB(PL_GSS),
 	  .verify = mm_verify_ke, .handle = mm_handle_3 },
 	{ .name = "Main Mode message 5", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = false,
 	  .step = 2, .number = 5, .encrypted = true, .required = PB(PL_ID) | PB(PL_HASH),
@@ -39,7 +39,7 @@ const struct step step_table[] = {
 	  .retransmit = true, .verify = mm_verify_2, .handle = mm_handle_2 },
 	{ .name = "Main Mode message 4", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = true,
 	  .step = 1, .number = 4, .required = PB(PL_KE) | PB(PL_NONCE),
-	  .optional = NATD | ANYWHERE | PB(PL_CERT_REQ), .retransmit = true,
+	  .optional = NATD | ANYWHERE | PB(PL_CERT_REQ) | PB(PL_GSS), .retransmit = true,
 	  .verify = mm_verify_ke, .handle = mm_handle_4 },
 	{ .name = "Main Mode message 6", .exchange = EXCH_IDENTITY_PROTECTION, .initiator = true,
 	  .step = 2, .number = 6, .encrypted = true, .required = PB(PL_ID) | PB(PL_HASH),
@@ -128,7 +128,7 @@ const struct step *step_find(uint8_t exchange, bool initiator, uint8_t step)
 /* Private-use payloads that we do not know are passed over (RFC 2408 section 3.1), others not. */
 static bool known_payload(uint8_t type)
 {
-	return type < 61 || (type >= PL_NAT_D_DRAFT && type <= PL_FRAGMENT);
+	return type < 60 || (type >= PL_GSS && type <= PL_FRAGMENT);
 }
 
 /* How many of one type a message may hold: identities come in pairs in Quick Mode, and both ends of

@@ -57,6 +57,13 @@ static const uint8_t xauth_id[] = { 0x09, 0x00, 0x26, 0x89, 0xdf, 0xd6, 0xb7, 0x
 static const uint8_t unity_id[] = { 0x12, 0xf5, 0xf2, 0x8c, 0x45, 0x71, 0x68, 0xa9,
 				    0x70, 0x2d, 0x9f, 0xe2, 0x74, 0xcc, 0x01, 0x00 };
 
+/* draft-ietf-ipsec-isakmp-gss-auth-07 section 3.4: MD5 of the draft's title, and of "GSSAPI", which
+ * Windows wants to see. */
+static const uint8_t gss_ids[2][16] = {
+	{ 0xb4, 0x6d, 0x89, 0x14, 0xf3, 0xaa, 0xa3, 0xf2, 0xfe, 0xde, 0xb7, 0xc7, 0xdb, 0x29, 0x43, 0xca },
+	{ 0x62, 0x1b, 0x04, 0xbb, 0x09, 0x88, 0x2a, 0xc1, 0xe1, 0x59, 0x35, 0xfe, 0xfa, 0x24, 0xae, 0xee },
+};
+
 static void vendor_put(struct msgbuf *m, size_t room, const uint8_t *id, size_t len)
 {
 	if (m->len + 4 + len <= room)
@@ -74,6 +81,8 @@ void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa, size_t room)
 	}
 	if (sa->peer->cfg.fragmentation != FRAGMENTATION_NO)
 		vendor_put(m, room, vendor_fragments, sizeof(vendor_fragments));
+	for (unsigned i = 0; i < 2 && sa->peer->cfg.auth == AUTH_KERBEROS; i++)
+		vendor_put(m, room, gss_ids[i], sizeof(gss_ids[i]));
 	if (!sa->peer->cfg.access)
 		return;
 	if (sa->peer->cfg.access->xauth != XAUTH_NONE)

@@ -204,7 +204,7 @@ static struct config *doc_load(const struct config_option *o, const char *lines)
 
 static const char *const files[] = { "ca.pem",    "ca.crl",   "gwa.pem",
 				     "gwa.key",   "gwa.pass", "gwa-encrypted.key",
-				     "site-b.psk", "users.txt", "alice.pass" };
+				     "site-b.psk", "users.txt", "alice.pass", "gwa.keytab" };
 
 static void setup(void)
 {
@@ -230,7 +230,8 @@ static void setup(void)
 			       pki_write_text("users.txt", "# who comes in\nalice:$6$saltsalt$"
 							   "qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8"
 							   "wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/\n"),
-			       pki_write_text("alice.pass", "wonderland\n") };
+			       pki_write_text("alice.pass", "wonderland\n"),
+			       pki_write_text("gwa.keytab", "") };
 	char dir[256];
 
 	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(from[0], '/') - from[0]), from[0]);

@@ -120,6 +120,43 @@ Test(proposal, phase1_round_trip)
 	sa_free(&answer);
 }
 
+/* Kerberos has the number of XAuth with a pre-shared key, and a name in every transform. */
+Test(proposal, kerberos_names_both_sides)
+{
+	const struct ike_transform t[] = { aes256, aes128 };
+	const struct view i = { (const uint8_t *)"i\0", 2 }, r = { (const uint8_t *)"r\0s\0", 4 };
+	struct sa_msg offer, answer;
+	struct ike_choice c;
+
+	sa_begin(&offer);
+	ike_offer_write_named(&offer.m, t, 2, AUTH_KERBEROS, 14400, 5000000000, i);
+	sa_end(&offer);
+	cr_assert_eq(transform_attr(&offer.sa->transforms[1], ATTR_AUTH)->num, 65001);
+	cr_assert_eq(ike_offer_select(offer.sa, t, 2, AUTH_XAUTH_INIT_PSK, &c, offer.why, 256),
+		     -ENOENT);
+	cr_assert_eq(ike_offer_select(offer.sa, t + 1, 1, AUTH_KERBEROS, &c, offer.why, 256), 0);
+	cr_assert_eq(c.auth, AUTH_KERBEROS);
+	sa_begin(&answer);
+	answer_write_named(&answer.m, offer.sa, c.proposal, c.transform, r);
+	sa_end(&answer);
+	const struct attr *name = transform_attr(&answer.sa->transforms[0], ATTR_GSS_NAME);
+	cr_assert(name && name->value.len == r.len && memcmp(name->value.p, r.p, r.len) == 0);
+	cr_assert_eq(answer.sa->transforms[0].n_attrs, offer.sa->transforms[1].n_attrs);
+	cr_assert_eq(ike_answer_check(offer.sa, answer.sa, &c, offer.why, 256), 0, "%s", offer.why);
+	cr_assert_eq(c.auth, AUTH_KERBEROS);
+	cr_assert_eq(c.life_kb, 5000000000);
+	sa_free(&offer);
+	sa_free(&answer);
+
+	/* without a name it is XAuth */
+	sa_begin(&offer);
+	ike_offer_write(&offer.m, t, 2, AUTH_XAUTH_INIT_PSK, 14400, 0);
+	sa_end(&offer);
+	cr_assert_eq(ike_offer_select(offer.sa, t, 2, AUTH_KERBEROS, &c, offer.why, 256), -ENOENT);
+	cr_assert_eq(ike_offer_select(offer.sa, t, 2, AUTH_XAUTH_INIT_PSK, &c, offer.why, 256), 0);
+	sa_free(&offer);
+}
+
 Test(proposal, answer_is_the_offer_byte_for_byte)
 {
 	const struct ike_transform t[] = { aes256, aes128 };

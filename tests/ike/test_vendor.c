@@ -1,4 +1,8 @@
 /* What peers of other makers do that is not quite as the RFCs have it, or as we would. */
+#include <errno.h>
+#include <string.h>
+
+#include "gss.h"
 #include "pitfall.h"
 
 #define TRACKED 256
@@ -175,4 +179,47 @@ Test(vendor, windows_says_connected)
 	must_be_up(s);
 	cr_expect_neq(node_pair(s, 1)->ref.spi, spi);
 	two_nodes_end(s);
+}
+
+/* ------------------------------------------------------------------------- Kerberos -------- */
+
+/* With a KDC: tests/interop/kerberos.sh. */
+Test(kerberos, without_a_keytab_it_says_so)
+{
+	struct ike_kerberos_cfg k[2] = {
+		{ "host/node0@LAB.TEST", "host/node1@LAB.TEST", "/nowhere/keytab" },
+		{ "host/node1@LAB.TEST", "host/node0@LAB.TEST", "/nowhere/keytab" }
+	};
+	struct sim *s = two_nodes();
+
+	for (unsigned i = 0; i < 2; i++) {
+		sim_peer_cfg(s, i, 1 - i)->auth = AUTH_KERBEROS;
+		sim_peer_cfg(s, i, 1 - i)->kerberos = &k[i];
+	}
+	sim_peer_cfg(s, 0, 1)->initiate = false;
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	cr_expect_eq(sim_pairs(s, 0) + sim_pairs(s, 1), 0);
+	expect_text(sim_last_error(s, 1, 0), "Kerberos with node0: ");
+	expect_text(sim_last_error(s, 1, 0), "No credentials cache");
+	two_nodes_end(s);
+}
+
+Test(kerberos, the_hash_needs_a_context)
+{
+	struct ike_kerberos_cfg k = { "host/a@LAB.TEST", "host/b@LAB.TEST", "/nowhere/keytab" };
+	uint8_t out[GSS_WRAPPED_MAX], long_token[GSS_TOKEN_MAX + 1] = { 0 };
+	const struct view some = { (const uint8_t *)"0123456789abcdef", 16 };
+	struct gss_side *g = gss_side_new(&k, false);
+
+	cr_assert_not_null(g);
+	cr_expect_eq(gss_side_take(g, (struct view){ long_token, sizeof(long_token) }), -EMSGSIZE);
+	cr_expect_eq(gss_side_take(g, some), 0);
+	cr_expect_neq(gss_side_step(g), 0);
+	cr_expect_gt(strlen(gss_side_why(g)), 0);
+	cr_expect_not(gss_side_done(g));
+	cr_expect_str_empty(gss_side_peer(g));
+	cr_expect_lt(gss_side_wrap(g, some, out, sizeof(out)), 0);
+	cr_expect_lt(gss_side_unwrap(g, some, out, sizeof(out)), 0);
+	gss_side_free(g);
 }
