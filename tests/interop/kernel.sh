@@ -229,6 +229,7 @@ done <<<"$CHILDREN"
 # once more in UDP over IPv6, where the checksum counts
 if [ -z "$ONLY" ] || [ "$ONLY" = udp ]; then
 	ENCAP=force
+	CHILDREN=$(grep -v " ah-" <<<"$CHILDREN") # AH cannot go in UDP
 	swan_side
 	swan peer --terminate --ike c6 --timeout 5 >/dev/null 2>&1
 	swan peer --load-all --clear --file "$STATE/peer/swanctl/swanctl.conf" >"$STATE/why" 2>&1
