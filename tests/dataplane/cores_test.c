@@ -150,7 +150,7 @@ static void ranges_collect(void)
 		for (uint32_t slot = 0; slot < rig_dp->sa_slots; slot++)
 			for (enum sa_dir dir = SA_IN; dir <= SA_OUT; dir++)
 				if (w->pair[slot].sa[dir])
-					written(w->pair[slot].sa[dir], sizeof(struct sa), i,
+					written(w->pair[slot].sa[dir], w->pair[slot].sa[dir]->size, i,
 						"an SA");
 		written(w->pair, rig_dp->sa_slots * sizeof(*w->pair), -1, "pairs");
 		written(w->free_slot, rig_dp->sa_slots * sizeof(*w->free_slot), -1, "free slots");
