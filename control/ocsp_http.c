@@ -25,13 +25,13 @@ static bool place_of(const char *url, struct place *p)
 {
 	int tls = 0;
 
-	*p = (struct place){ NULL };
+	*p = (struct place){ 0 };
 	if (strncmp(url, "http://", 7) == 0 &&
 	    OSSL_HTTP_parse_url(url, &tls, NULL, &p->host, &p->port, NULL, &p->path, NULL, NULL) &&
 	    !tls && p->host[0])
 		return true;
 	place_free(p);
-	*p = (struct place){ NULL };
+	*p = (struct place){ 0 };
 	return false;
 }
 

@@ -1,5 +1,6 @@
 #include "cpu.h"
 
+#include <rte_cpuflags.h>
 #include <stdio.h>
 
 #include "log.h"
@@ -66,8 +67,9 @@ static bool gcm_fits(void)
 	const uint64_t needed = IMB_FEATURE_VAES | IMB_FEATURE_VPCLMULQDQ | IMB_FEATURE_AVX2;
 
 	__builtin_cpu_init();
-	if (cpu.hidden & needed || !__builtin_cpu_supports("avx2") ||
-	    !__builtin_cpu_supports("vaes") || !__builtin_cpu_supports("vpclmulqdq"))
+	if (cpu.hidden & needed || !__builtin_cpu_supports("avx2") || /* AVX2: by the kernel too */
+	    rte_cpu_get_flag_enabled(RTE_CPUFLAG_VAES) != 1 ||
+	    rte_cpu_get_flag_enabled(RTE_CPUFLAG_VPCLMULQDQ) != 1)
 		return false;
 	return cpu.hidden & IMB_FEATURE_AVX512_SKX || !__builtin_cpu_supports("avx512f");
 }

@@ -164,7 +164,7 @@ static struct ike_child_info child_info(const char *name)
 		.current = true,
 		.ref = { .spi = 0xc0ffee01, .slot = 1, .owner = 1 },
 		.spi_out = 0x0badcafe,
-		.t = { ENCR_AES_GCM_16, 128, INTEG_NONE, 14, false },
+		.t = { .encr = ENCR_AES_GCM_16, .key_bits = 128, .group = 14 },
 		.mode = SA_TUNNEL,
 		.sel = { .local = { ip_addr_v4(0x0a010000), ip_addr_v4(0x0a0100ff) },
 			 .remote = { ip_addr_v4(0x0a020000), ip_addr_v4(0x0a0200ff) } },

@@ -214,7 +214,7 @@ static void form_check(const struct sa_params *p, struct rte_mbuf *pkt, uint32_t
 	int n = esp_ref_open_esn(p, rte_pktmbuf_mtod(pkt, uint8_t *), pkt->data_len, high, plain,
 				 &seq, &next);
 
-	cr_assert_eq(n, size - keep, "mode %d proto %d encr %d esn %d size %u: %d", p->mode,
+	cr_assert_eq(n, (int)(size - keep), "mode %d proto %d encr %d esn %d size %u: %d", p->mode,
 		     p->proto, p->encr, p->esn, size, n);
 	cr_assert_eq(next, keep ? PROTO_UDP : v6 ? 41 : 4);
 	cr_assert_arr_eq(plain, want + keep, size - keep);

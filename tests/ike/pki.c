@@ -229,7 +229,9 @@ uint8_t *pki_ocsp(struct view request, const struct pki_ocsp *o, size_t *len)
 	must(OCSP_basic_sign(basic, o->signer, o->key, EVP_sha256(), NULL, 0) == 1);
 	OCSP_RESPONSE *rsp = OCSP_response_create(o->error, o->error ? NULL : basic);
 	int n = i2d_OCSP_RESPONSE(rsp, &der);
-	must(n > 0 && (copy = malloc((size_t)n)) != NULL);
+	must(n > 0);
+	copy = malloc((size_t)n);
+	must(copy != NULL);
 	memcpy(copy, der, (size_t)n);
 	*len = (size_t)n;
 	OPENSSL_free(der);

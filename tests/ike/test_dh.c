@@ -159,7 +159,8 @@ Test(pitfall, p05_secrets_of_every_group_keep_their_leading_zeros, .timeout = 60
 		}
 		cr_assert_not_null(ours, "%s", g->name);
 		do {
-			uint8_t priv[2] = { (uint8_t)(++k >> 8), (uint8_t)k };
+			k++;
+			uint8_t priv[2] = { (uint8_t)(k >> 8), (uint8_t)k };
 			dh_free(peer);
 			peer = dh_new_fixed(g->id, priv, 2);
 			cr_assert_not_null(peer, "%s", g->name);
