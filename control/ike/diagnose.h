@@ -51,6 +51,16 @@ void diag_icv(struct ike_diagnosis *d, const struct pair *pair, uint64_t packets
 bool diag_lifetime(struct ike_diagnosis *d, const struct isakmp_sa *sa, const struct child *child,
 		   uint32_t theirs_s, uint64_t theirs_kb);
 
+/* diagnose.c, for all of them: what is known of the peer, the child (may be NULL) and the way to it. */
+void diag_begin(struct ike_diagnosis *d, enum ike_diag code, const struct peer *peer,
+		const struct child *child, const struct ike_path *path, bool initiator);
+void diag_begin_sa(struct ike_diagnosis *d, enum ike_diag code, const struct isakmp_sa *sa,
+		   const struct child *child);
+/* One more difference, named so; the caller says the values. */
+struct ike_difference *diag_differs(struct ike_diagnosis *d, const char *what);
+void diag_text_differs(struct ike_diagnosis *d, const char *what, const char *ours,
+		       const char *theirs);
+
 /* diagnosis_text.c: fills in d->text. */
 void diagnosis_say(struct ike_diagnosis *d);
 
