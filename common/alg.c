@@ -32,7 +32,8 @@ static const struct encr_info encr_table[ENCR_COUNT] = {
 			      .iv_len = 8, .salt_len = 4, .icv_len = 16 },
 	[ENCR_AES_GMAC] = { .name = "aesgmac", .title = "AES-GMAC", .esp_id = 23, .aead = true,
 			    .has_key_len = true, .key_bits = 128, .block_len = 1, .iv_len = 8,
-			    .salt_len = 4, .icv_len = 16, .weak = "nothing is encrypted" },
+			    .salt_len = 4, .icv_len = 16, .ah_id = 11,
+			    .weak = "nothing is encrypted" },
 };
 
 static const struct integ_info integ_table[INTEG_COUNT] = {
@@ -137,6 +138,29 @@ enum integ_alg integ_from_ah(uint8_t ah_id)
 		if (integ_table[a].ah_id == ah_id)
 			return (enum integ_alg)a;
 	return INTEG_NONE;
+}
+
+#define AH_KEY_BITS	128 /* of the first of a cipher's numbers for AH, */
+#define AH_KEY_BITS_MORE 64 /* and how many more the next one has */
+#define AH_KEY_LENGTHS	3
+
+enum encr_alg encr_from_ah(uint8_t ah_id, uint16_t *key_bits)
+{
+	for (unsigned a = ENCR_NULL; a < ENCR_COUNT; a++) {
+		unsigned first = encr_table[a].ah_id;
+		if (!first || ah_id < first || ah_id >= first + AH_KEY_LENGTHS)
+			continue;
+		*key_bits = (uint16_t)(AH_KEY_BITS + (ah_id - first) * AH_KEY_BITS_MORE);
+		return (enum encr_alg)a;
+	}
+	return ENCR_NONE;
+}
+
+uint8_t encr_ah_id(enum encr_alg a, uint16_t key_bits)
+{
+	uint8_t first = encr_table[a].ah_id;
+
+	return first ? (uint8_t)(first + (key_bits - AH_KEY_BITS) / AH_KEY_BITS_MORE) : 0;
 }
 
 enum hash_alg hash_from_ike(uint16_t ike_id)

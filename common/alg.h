@@ -60,6 +60,8 @@ struct encr_info {
 	uint8_t iv_len;	       /* bytes of IV in an ESP packet */
 	uint8_t salt_len;      /* bytes after the key in KEYMAT, not counted in Key Length */
 	uint8_t icv_len;       /* AEAD only */
+	uint8_t ah_id;	       /* of AH with a key of 128 bits, RFC 4543 section 9: transform and
+				* Authentication Algorithm attribute; 192 and 256 bits follow. 0 = none */
 	const char *weak;      /* why it is off unless named; NULL when it is fine */
 };
 
@@ -110,6 +112,10 @@ enum encr_alg encr_from_ike(uint16_t ike_id);
 enum encr_alg encr_from_esp(uint8_t esp_id);
 enum integ_alg integ_from_attr(uint16_t attr_id);
 enum integ_alg integ_from_ah(uint8_t ah_id);
+/* AH whose integrity is a cipher's: the same, and the length of its key. */
+enum encr_alg encr_from_ah(uint8_t ah_id, uint16_t *key_bits);
+/* The number of AH with that cipher, 0 = none exists. */
+uint8_t encr_ah_id(enum encr_alg a, uint16_t key_bits);
 enum hash_alg hash_from_ike(uint16_t ike_id);
 
 /* One acceptable combination for phase 1; key_bits is always filled in (also for 3DES). */
@@ -121,7 +127,7 @@ struct ike_transform {
 };
 
 /* One acceptable combination for phase 2. ESP: integ is INTEG_NONE exactly when encr is AEAD. AH: encr
- * is ENCR_NONE and integ is not INTEG_NONE. */
+ * is ENCR_NONE and integ is not INTEG_NONE, or encr is ENCR_AES_GMAC and integ is INTEG_NONE. */
 struct esp_transform {
 	enum encr_alg encr;
 	uint16_t key_bits; /* without the salt; 0 for NULL */

@@ -237,12 +237,14 @@ int ike_proposal_parse(const char *text, struct ike_transform *out, size_t max, 
 
 static int ah_check(const struct tokens *t, char *why, size_t why_size)
 {
-	if (t->n_encr) {
+	for (size_t e = 0; e < t->n_encr; e++) {
+		if (encr_info(t->encr[e]->encr)->ah_id)
+			continue;
 		snprintf(why, why_size, "AH does not encrypt: leave '%s' out, or leave 'ah' out for ESP",
-			 t->encr[0]->token);
+			 t->encr[e]->token);
 		return -EINVAL;
 	}
-	if (t->n_integ == 0) {
+	if (t->n_integ == 0 && t->n_encr == 0) {
 		snprintf(why, why_size, "'ah' needs an integrity algorithm, like ah-sha256");
 		return -EINVAL;
 	}
@@ -266,11 +268,14 @@ static int esp_check(const struct tokens *t, const struct encr_token *e, char *w
 	return 0;
 }
 
-/* Everything that goes with one cipher (NULL: AH); one pass with "none" where a kind has no token. */
+/* Everything that goes with one cipher (NULL: AH with a hash); one pass with "none" where a kind has no
+ * token, or a cipher that brings its own. */
 static int esp_expand(const struct tokens *t, const struct encr_token *e, struct esp_transform *out,
 		      size_t max, size_t *n)
 {
-	for (size_t i = 0; i < (t->n_integ ? t->n_integ : 1); i++) {
+	size_t n_integ = e && encr_info(e->encr)->aead ? 0 : t->n_integ;
+
+	for (size_t i = 0; i < (n_integ ? n_integ : 1); i++) {
 		for (size_t g = 0; g < (t->n_group ? t->n_group : 1); g++) {
 			for (size_t s = 0; s < (t->n_esn ? t->n_esn : 1); s++) {
 				if (*n == max)
@@ -278,7 +283,7 @@ static int esp_expand(const struct tokens *t, const struct encr_token *e, struct
 				out[(*n)++] = (struct esp_transform){
 					.encr = e ? e->encr : ENCR_NONE,
 					.key_bits = e ? e->key_bits : 0,
-					.integ = t->n_integ ? t->integ[i] : INTEG_NONE,
+					.integ = n_integ ? t->integ[i] : INTEG_NONE,
 					.group = t->n_group ? t->group[g] : 0,
 					.esn = t->n_esn && t->esn[s],
 					.ah = t->ah,
@@ -297,9 +302,11 @@ int esp_proposal_parse(const char *text, struct esp_transform *out, size_t max, 
 
 	if (rc == 0 && t.ah) {
 		rc = ah_check(&t, why, why_size);
-		if (rc == 0 && esp_expand(&t, NULL, out, max, n) != 0)
-			rc = too_many(why, why_size, max);
-		return rc;
+		for (size_t e = 0; rc == 0 && e < t.n_encr; e++)
+			rc = esp_expand(&t, t.encr[e], out, max, n);
+		if (rc == 0 && t.n_integ)
+			rc = esp_expand(&t, NULL, out, max, n);
+		return rc == -ENOSPC ? too_many(why, why_size, max) : rc;
 	}
 	for (size_t e = 0; rc == 0 && e < t.n_encr; e++) {
 		rc = esp_check(&t, t.encr[e], why, why_size);
@@ -329,11 +336,11 @@ const char *ike_transform_str(const struct ike_transform *t, char *buf, size_t s
 const char *esp_transform_str(const struct esp_transform *t, char *buf, size_t size)
 {
 	const struct group_info *g = t->group ? group_info(t->group) : NULL;
+	const char *encr = t->encr ? encr_token_str(t->encr, t->key_bits) : "";
 
-	snprintf(buf, size, "%s%s%s%s%s%s",
-		 t->ah ? "ah" : encr_token_str(t->encr, t->key_bits), t->integ ? "-" : "",
-		 t->integ ? integ_info(t->integ)->name : "", g ? "-" : "", g ? g->name : "",
-		 t->esn ? "-esn" : "");
+	snprintf(buf, size, "%s%s%s%s%s%s%s%s", t->ah ? "ah" : "", t->ah && t->encr ? "-" : "",
+		 encr, t->integ ? "-" : "", t->integ ? integ_info(t->integ)->name : "",
+		 g ? "-" : "", g ? g->name : "", t->esn ? "-esn" : "");
 	return buf;
 }
 
@@ -366,7 +373,8 @@ const char *ike_transform_weak(const struct ike_transform *t, char *buf, size_t 
 
 const char *esp_transform_weak(const struct esp_transform *t, char *buf, size_t size)
 {
-	return weak_text((const char *const[]){ encr_info(t->encr)->weak,
+	/* that AH does not encrypt, its name says */
+	return weak_text((const char *const[]){ t->ah ? NULL : encr_info(t->encr)->weak,
 						integ_info(t->integ)->weak, group_weak(t->group) },
 			 buf, size);
 }

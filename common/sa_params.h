@@ -41,7 +41,7 @@ struct sa_params {
 	enum sa_proto proto;
 	enum sa_mode mode;
 
-	enum encr_alg encr;    /* AH: ENCR_NONE, and integ says which HMAC */
+	enum encr_alg encr;    /* AH: ENCR_NONE, and integ says which HMAC; or ENCR_AES_GMAC */
 	uint16_t key_bits;     /* without the salt */
 	enum integ_alg integ;
 	bool esn;

@@ -389,7 +389,8 @@ const struct config_option config_options[] = {
 	  "Only this port on the peer's side; 0 is any.", "protocol: udp\nremote-port: 53" },
 	{ "peers[].children[].proposals", "list of phase 2 proposals", NULL, NULL,
 	  "What is offered and accepted for the SA pair, by preference: encryption (aes128, aes256ctr, "
-	  "aes128gcm16, aes128gmac, 3des, null, ...; or ah for AH), integrity unless "
+	  "aes128gcm16, aes128gmac, 3des, null, ...; or ah for AH: ah-sha256, "
+	  "ah-aes128gmac), integrity unless "
 	  "the cipher brings its own, and a group for perfect forward secrecy, joined by hyphens. "
 	  "All "
 	  "proposals of a child have the same group or none. " WEAK_NOTE,

@@ -19,7 +19,7 @@ struct ah_job {
 	uint32_t total;  /* its length */
 	uint32_t high;   /* ESN: the high half of the sequence number */
 	uint16_t ah_off; /* from ip to AH: at most AH_HEADERS_MAX */
-	uint8_t icv_len; /* at most AH_ICV_MAX */
+	uint8_t icv_len; /* of the ICV field, an IV in it included: at most AH_ICV_MAX */
 	uint8_t more;    /* AH_MORE, or 0 without ESN */
 	uint8_t headers[AH_HEADERS_MAX + 1];
 	uint8_t icv[AH_ICV_MAX];

@@ -36,7 +36,7 @@ bool crypto_supported(const struct sa_params *p)
 {
 	bool hmac = hash_map[p->integ].tag_len;
 
-	if (p->proto == SA_AH)
+	if (p->proto == SA_AH && p->encr != ENCR_AES_GMAC)
 		return p->encr == ENCR_NONE && hmac;
 	switch (p->encr) {
 	case ENCR_AES_GCM_8:

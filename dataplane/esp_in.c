@@ -315,13 +315,7 @@ static bool ah_add(struct chain_batch *batch, uint16_t at, const struct in_pkt *
 {
 	struct ah_job *job = &batch->saved[batch->n].ah;
 
-	job->ip = rte_pktmbuf_mtod_offset(p->pkt, uint8_t *, pkt_meta(p->pkt)->l3_off);
-	job->ah_off = (uint16_t)(p->esp - job->ip);
-	job->total = job->ah_off + p->esp_len;
-	job->high = (uint32_t)(p->seq >> 32);
-	job->icv_len = p->sa->icv_len;
-	job->more = p->sa->flags & SA_F_ESN ? AH_MORE : 0;
-	if (!ah_begin(job))
+	if (!in_any_ah_begin(p, job))
 		return false;
 	batch->op[batch->n] = (struct crypto_op){
 		.sa = p->sa,
@@ -462,14 +456,25 @@ static void own_open(struct lcore *lc, struct in_pkt *p, enum drop_reason *verdi
 	}
 }
 
+static __rte_noinline enum drop_reason gmac_in(struct lcore *lc, struct in_pkt *p)
+{
+	enum drop_reason why = KEEP;
+
+	if (p->sa->wrap & WRAP_AH)
+		why = in_any_ah_gmac(lc, p);
+	else if (!gmac_open(lc, p))
+		why = DROP_esp_icv;
+	return why == KEEP ? in_accept(lc, p) : why;
+}
+
 /* Everything but GCM. */
 static __rte_noinline enum drop_reason in_other(struct lcore *lc, struct in_pkt *p, uint16_t at,
 						struct chain_batch *batch)
 {
+	if (unlikely(p->sa->crypto < SA_CHAIN))
+		return gmac_in(lc, p);
 	if (p->sa->wrap & WRAP_AH)
 		return ah_add(batch, at, p) ? KEEP : DROP_ah_malformed;
-	if (p->sa->crypto < SA_CHAIN)
-		return gmac_open(lc, p) ? in_accept(lc, p) : DROP_esp_icv;
 	chain_add(batch, at, p);
 	return KEEP;
 }

@@ -155,10 +155,14 @@ static inline void in_finish(struct lcore *lc, struct in_pkt *p, uint8_t *ip, ui
  *
  * measure6: what an outer IPv6 header says: end is where the packet ends, in bytes of data.
  * ah_check: the lengths of AH; fills head, clen and the low half of seq.
+ * ah_begin: makes the packet ready for the computation, see ah_begin(). False: its headers cannot be covered.
+ * ah_gmac:  all of it where the ICV is GMAC's: esp_icv, or ah_malformed.
  * accept:   behind ICV and window: trailer, inner headers, selectors, checksum, ECN; makes the
  * packet that goes on. */
 enum drop_reason in_any_measure6(struct in_pkt *p, const uint8_t *ip, uint32_t *end);
 enum drop_reason in_any_ah_check(struct in_pkt *p);
+bool in_any_ah_begin(const struct in_pkt *p, struct ah_job *job);
+enum drop_reason in_any_ah_gmac(struct lcore *lc, const struct in_pkt *p);
 enum drop_reason in_any_accept(struct lcore *lc, struct in_pkt *p);
 
 #endif

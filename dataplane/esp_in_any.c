@@ -21,7 +21,7 @@ enum drop_reason in_any_measure6(struct in_pkt *p, const uint8_t *ip, uint32_t *
 /* RFC 4302 section 3.3.3.2.1: ICV and padding. Under IPv4 some pad to 8 bytes, too. */
 enum drop_reason in_any_ah_check(struct in_pkt *p)
 {
-	uint32_t need = AH_LEN + (uint32_t)p->sa->icv_len;
+	uint32_t need = AH_LEN + (uint32_t)p->sa->iv_len + p->sa->icv_len;
 
 	p->head = (p->esp[AH_PAYLOAD] + 2u) * 4;
 	if (p->head < need || p->head > RTE_ALIGN_CEIL(need, 8u) || p->head > p->esp_len)
@@ -31,6 +31,33 @@ enum drop_reason in_any_ah_check(struct in_pkt *p)
 	p->clen = p->esp_len - p->head;
 	p->seq = load_be32(p->esp + AH_SEQ);
 	return KEEP;
+}
+
+bool in_any_ah_begin(const struct in_pkt *p, struct ah_job *job)
+{
+	job->ip = rte_pktmbuf_mtod_offset(p->pkt, uint8_t *, pkt_meta(p->pkt)->l3_off);
+	job->ah_off = (uint16_t)(p->esp - job->ip);
+	job->total = job->ah_off + p->esp_len;
+	job->high = (uint32_t)(p->seq >> 32);
+	job->icv_len = p->sa->iv_len + p->sa->icv_len;
+	job->more = p->sa->flags & SA_F_ESN ? AH_MORE : 0;
+	return ah_begin(job);
+}
+
+/* RFC 4543 section 4: the ICV field is IV and tag, zero as a whole for the computation (RFC 4302 section
+ * 3.3.3). */
+enum drop_reason in_any_ah_gmac(struct lcore *lc, const struct in_pkt *p)
+{
+	uint8_t nonce[12], tag[16];
+	struct ah_job job;
+
+	if (!in_any_ah_begin(p, &job))
+		return DROP_ah_malformed;
+	memcpy(nonce, &p->sa->salt, 4);
+	memcpy(nonce + 4, job.icv, 8);
+	crypto_gmac(lc->mb, p->sa, job.ip, job.total + job.more, nonce, tag);
+	ah_end(&job);
+	return crypto_tag_equal(tag, job.icv + 8, p->sa->icv_len) ? KEEP : DROP_esp_icv;
 }
 
 /* ------------------------------------------------------------------------------ payload ----- */

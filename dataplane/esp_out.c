@@ -239,13 +239,7 @@ static bool ah_add(struct chain_batch *batch, uint16_t at, const struct sa *sa,
 {
 	struct ah_job *job = &batch->ah[batch->n];
 
-	job->ip = front;
-	job->total = o->total;
-	job->high = (uint32_t)(seq >> 32);
-	job->ah_off = (uint16_t)(o->keep + sa->esp_off);
-	job->icv_len = sa->icv_len;
-	job->more = sa->flags & SA_F_ESN ? 4 : 0;
-	if (!ah_begin(job))
+	if (!out_ah_begin(sa, o, front, seq, job))
 		return false;
 	batch->op[batch->n] = (struct crypto_op){
 		.sa = sa,
@@ -424,7 +418,8 @@ static __rte_noinline struct rte_mbuf *out_any(struct lcore *lc, struct sa *sa,
 	front = out_any_write(sa, &o, seq);
 	esp = front + o.keep + sa->esp_off;
 	if (sa->wrap & WRAP_AH) {
-		if (!ah_add(batch, at, sa, &o, front, seq)) {
+		if (!(sa->crypto >= SA_CHAIN ? ah_add(batch, at, sa, &o, front, seq)
+					     : out_ah_gmac(lc, sa, &o, front, seq))) {
 			out_drop(lc, sa, o.pkt, DROP_ah_malformed);
 			return NULL;
 		}

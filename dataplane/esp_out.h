@@ -33,6 +33,13 @@ struct out_pkt {
 enum drop_reason out_any_check(const struct sa *sa, struct out_pkt *o);
 uint8_t *out_any_write(const struct sa *sa, const struct out_pkt *o, uint64_t seq);
 
+/* AH, see ah_begin(): the packet from front on, which becomes ready for the computation. False: its headers
+ * cannot be covered. gmac: the whole of it, RFC 4543 section 4. */
+bool out_ah_begin(const struct sa *sa, const struct out_pkt *o, uint8_t *front, uint64_t seq,
+		  struct ah_job *job);
+bool out_ah_gmac(struct lcore *lc, const struct sa *sa, const struct out_pkt *o, uint8_t *front,
+		 uint64_t seq);
+
 /* Computes the UDP checksum of a finished IPv6 packet whose UDP header is at udp. */
 void out_udp6_sum(uint8_t *ip, uint8_t *udp);
 

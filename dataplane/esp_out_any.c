@@ -190,6 +190,36 @@ uint8_t *out_any_write(const struct sa *sa, const struct out_pkt *o, uint64_t se
 	return front;
 }
 
+bool out_ah_begin(const struct sa *sa, const struct out_pkt *o, uint8_t *front, uint64_t seq,
+		  struct ah_job *job)
+{
+	job->ip = front;
+	job->total = o->total;
+	job->high = (uint32_t)(seq >> 32);
+	job->ah_off = (uint16_t)(o->keep + sa->esp_off);
+	job->icv_len = sa->iv_len + sa->icv_len;
+	job->more = sa->flags & SA_F_ESN ? AH_MORE : 0;
+	return ah_begin(job);
+}
+
+bool out_ah_gmac(struct lcore *lc, const struct sa *sa, const struct out_pkt *o, uint8_t *front,
+		 uint64_t seq)
+{
+	uint8_t nonce[12], tag[16], *field = front + o->keep + sa->esp_off + AH_ICV;
+	struct ah_job job;
+
+	if (!out_ah_begin(sa, o, front, seq, &job))
+		return false;
+	memcpy(nonce, &sa->salt, 4);
+	store_be32(nonce + 4, (uint32_t)(seq >> 32));
+	store_be32(nonce + 8, (uint32_t)seq);
+	crypto_gmac(lc->mb, sa, front, job.total + job.more, nonce, tag);
+	ah_end(&job);
+	memcpy(field, nonce + 4, 8);
+	memcpy(field + 8, tag, sizeof(tag));
+	return true;
+}
+
 /* RFC 8200 section 8.1 asks for a checksum where RFC 3948, which knows IPv4 only, wants zero. RFC
  * 6936 would allow zero between peers that agree on it; IKE has no word for that, and a receiver
  * that does not expect it drops the packet. */

@@ -163,12 +163,13 @@ static enum sa_path path_of(const struct sa_params *p)
 		       : SA_PATH_TUNNEL;
 }
 
-/* RFC 4302 section 3.3.3.2.1: all of AH is a multiple of 4 bytes under IPv4, of 8 under IPv6. */
+/* RFC 4302 section 3.3.3.2.1: all of AH is a multiple of 4 bytes under IPv4, of 8 under IPv6. RFC 4543
+ * section 4: GMAC's IV is part of it. */
 static uint8_t ah_len(const struct sa *sa, const struct sa_params *p)
 {
 	unsigned unit = p->local.family == IP_V6 ? 8 : 4;
 
-	return (uint8_t)RTE_ALIGN_CEIL(AH_LEN + sa->icv_len, unit);
+	return (uint8_t)RTE_ALIGN_CEIL(AH_LEN + sa->iv_len + sa->icv_len, unit);
 }
 
 static void lengths_init(struct sa *sa, const struct sa_params *p)

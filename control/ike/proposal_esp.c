@@ -47,6 +47,21 @@ static const char *integ_text(enum integ_alg a, uint16_t number, char *buf, size
 	return buf;
 }
 
+/* The integrity of AH may be a cipher's. */
+static const char *seen_integ_text(const struct esp_seen *s, char *buf, size_t size)
+{
+	if (s->ah && s->cipher != ENCR_NONE)
+		return encr_text(s->cipher, 0, s->key_bits, buf, size);
+	return integ_text(integ_from_attr(s->integ), s->integ, buf, size);
+}
+
+static const char *our_integ_text(const struct esp_transform *t, char *buf, size_t size)
+{
+	if (t->ah && t->encr != ENCR_NONE)
+		return encr_text(t->encr, 0, t->key_bits, buf, size);
+	return integ_text(t->integ, 0, buf, size);
+}
+
 /* SHA-256 with 96 and with 128 bits share a number: which one it is, our configuration says. */
 static bool integ_matches(uint16_t number, enum integ_alg ours)
 {
@@ -69,7 +84,7 @@ bool esp_transform_fits(const struct esp_transform *t, uint16_t encap)
 static bool esp_matches(const struct esp_seen *s, const struct esp_transform *t, uint16_t encap)
 {
 	return s->ah == t->ah && esp_transform_fits(t, encap) &&
-	       encr_from_esp(s->encr) == t->encr && s->key_bits == t->key_bits &&
+	       s->cipher == t->encr && s->key_bits == t->key_bits &&
 	       integ_matches(s->integ, t->integ) && group_matches(s->group, t->group) &&
 	       s->esn == t->esn && encap_plain(s->encap) == encap_plain(encap);
 }
@@ -77,18 +92,17 @@ static bool esp_matches(const struct esp_seen *s, const struct esp_transform *t,
 static void esp_diff(const struct esp_seen *s, const struct esp_transform *t, uint16_t encap,
 		     struct diff *d)
 {
-	enum encr_alg encr = encr_from_esp(s->encr);
+	bool cipher_differs = s->cipher != t->encr || s->key_bits != t->key_bits;
 	char a[48], b[48];
 
 	memset(d, 0, sizeof(*d));
 	if (s->ah != t->ah)
 		diff_add(d, "PROTOCOL", s->ah ? "AH" : "ESP", t->ah ? "AH" : "ESP");
-	if (!s->ah && !t->ah && (encr != t->encr || s->key_bits != t->key_bits))
-		diff_add(d, "ENCR", encr_text(encr, s->encr, s->key_bits, a, sizeof(a)),
+	if (!s->ah && !t->ah && cipher_differs)
+		diff_add(d, "ENCR", encr_text(s->cipher, s->encr, s->key_bits, a, sizeof(a)),
 			 encr_text(t->encr, 0, t->key_bits, b, sizeof(b)));
-	if (!integ_matches(s->integ, t->integ))
-		diff_add(d, "AUTH", integ_text(integ_from_attr(s->integ), s->integ, a, sizeof(a)),
-			 integ_text(t->integ, 0, b, sizeof(b)));
+	if (!integ_matches(s->integ, t->integ) || (s->ah && t->ah && cipher_differs))
+		diff_add(d, "AUTH", seen_integ_text(s, a, sizeof(a)), our_integ_text(t, b, sizeof(b)));
 	if (!group_matches(s->group, t->group))
 		diff_add(d, "GROUP", group_text(s->group, a, sizeof(a)),
 			 group_text(t->group, b, sizeof(b)));
@@ -109,7 +123,7 @@ bool esp_offered(const struct esp_policy *p, const struct esp_transform *t)
 static void esp_choice_fill(const struct esp_seen *s, struct esp_choice *out)
 {
 	*out = (struct esp_choice){
-		.t = { .encr = encr_from_esp(s->encr),
+		.t = { .encr = s->cipher,
 		       .key_bits = s->key_bits,
 		       .integ = integ_from_attr(s->integ),
 		       .group = s->group,
@@ -158,7 +172,7 @@ static void esp_asked(const struct esp_seen *s, enum integ_alg ours, struct mism
 	m->esp = c.t;
 	m->encap = encap_plain(s->encap);
 	m->known = (s->group == 0 || group_info(s->group)) &&
-		   (s->ah ? c.t.integ != INTEG_NONE
+		   (s->ah ? c.t.integ != INTEG_NONE || c.t.encr != ENCR_NONE
 			  : c.t.encr != ENCR_NONE &&
 				    (c.t.integ != INTEG_NONE || encr_info(c.t.encr)->aead));
 }

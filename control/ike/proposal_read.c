@@ -156,22 +156,30 @@ static int esp_attr_read(const struct attr *a, struct esp_seen *s, char *why, si
 }
 
 /* RFC 2407 section 4.5: the transform says the algorithm, and AUTH says it again. */
-static int ah_seen_check(const struct esp_seen *s, uint8_t id, char *why, size_t size)
+static int ah_seen_check(struct esp_seen *s, uint8_t id, char *why, size_t size)
 {
+	uint16_t key_bits;
+	enum encr_alg gmac = encr_from_ah(id, &key_bits);
+
 	if (s->key_bits)
 		return refuse(why, size, "Key Length is not allowed with AH");
 	if (!s->integ)
 		return refuse(why, size, "AH comes without AUTH");
-	if (integ_from_ah(id) != INTEG_NONE && integ_from_ah(id) != integ_from_attr(s->integ))
-		return refuse(why, size, "AH transform %u contradicts AUTH %u", id, s->integ);
-	if (integ_from_ah(id) == INTEG_NONE)
+	if (gmac == ENCR_NONE && integ_from_ah(id) == INTEG_NONE)
 		return refuse(why, size, "AH transform %u is not known", id);
+	if (gmac != ENCR_NONE ? s->integ != id : integ_from_ah(id) != integ_from_attr(s->integ))
+		return refuse(why, size, "AH transform %u contradicts AUTH %u", id, s->integ);
+	if (gmac == ENCR_NONE)
+		return 0;
+	s->cipher = gmac;
+	s->key_bits = key_bits;
+	s->integ = 0;
 	return 0;
 }
 
 static int esp_seen_check(const struct esp_seen *s, char *why, size_t size)
 {
-	enum encr_alg encr = encr_from_esp(s->encr);
+	enum encr_alg encr = s->cipher;
 
 	if (encr == ENCR_NONE)
 		return 0; /* told apart from ours later, by name */
@@ -202,7 +210,8 @@ int esp_transform_read(const struct proposal *pr, const struct transform *t, str
 		return refuse(why, why_size, "the encapsulation mode is missing");
 	if (out->ah)
 		return ah_seen_check(out, t->id, why, why_size);
-	if (settle_key_bits(encr_from_esp(out->encr), &out->key_bits, why, why_size))
+	out->cipher = encr_from_esp(out->encr);
+	if (settle_key_bits(out->cipher, &out->key_bits, why, why_size))
 		return -ENOTSUP;
 	return esp_seen_check(out, why, why_size);
 }

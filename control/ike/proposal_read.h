@@ -20,7 +20,8 @@ struct ike_seen {
 
 struct esp_seen {
 	bool ah;
-	uint8_t encr; /* of ESP */
+	enum encr_alg cipher; /* what encr means; of AH: GMAC, and integ is absent then */
+	uint8_t encr;	      /* of ESP */
 	uint16_t integ, group, encap; /* 0 = absent */
 	uint16_t key_bits;
 	bool esn;

@@ -130,13 +130,18 @@ void ike_offer_write_named(struct msgbuf *m, const struct ike_transform *t, unsi
 static void esp_transform_write(struct msgbuf *m, const struct esp_policy *p,
 				const struct esp_transform *t, unsigned k, unsigned n)
 {
-	uint8_t id = t->ah ? integ_info(t->integ)->ah_id : encr_info(t->encr)->esp_id;
+	bool ah_gmac = t->ah && t->integ == INTEG_NONE; /* its numbers say the key length, too */
+	uint8_t id = ah_gmac ? encr_ah_id(t->encr, t->key_bits)
+		     : t->ah ? integ_info(t->integ)->ah_id
+			     : encr_info(t->encr)->esp_id;
 	size_t at = transform_open(m, k, n, id);
 
 	put_attr(m, IPSEC_MODE, p->encap);
-	if (encr_info(t->encr)->has_key_len)
+	if (encr_info(t->encr)->has_key_len && !t->ah)
 		put_attr(m, IPSEC_KEY_LENGTH, t->key_bits);
-	if (t->integ != INTEG_NONE)
+	if (ah_gmac)
+		put_attr(m, IPSEC_AUTH, id);
+	else if (t->integ != INTEG_NONE)
 		put_attr(m, IPSEC_AUTH, integ_info(t->integ)->attr_id);
 	if (t->group)
 		put_attr(m, IPSEC_GROUP, t->group);

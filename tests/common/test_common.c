@@ -94,6 +94,7 @@ Test(alg, refused_with_the_reason_and_the_alternative)
 		{ "aes128-aesxcbc", "AES-XCBC", "sha256", false },
 		{ "ah-aes128-sha256", "AH does not encrypt", "leave 'ah' out", false },
 		{ "ah", "needs an integrity", "ah-sha256", false },
+		{ "ah-aes128gmac-aes128gcm16", "AH does not encrypt", "leave 'ah' out", false },
 		{ "null", "without integrity", "null-sha256", false },
 		{ "aes128ctr", "without integrity", "aes128ctr-sha256", false },
 		{ "aes128gmac-sha1", "own integrity", "leave 'sha1' out", false },
@@ -139,6 +140,7 @@ Test(alg, phase2_notation_round_trip)
 		"aes128gcm12", "aes192gcm12", "aes256gcm12", "aes128gcm16", "aes192gcm16",
 		"aes256gcm16", "aes128gmac", "aes192gmac", "aes256gmac", "3des-sha1", "des-md5",
 		"null-sha256", "ah-md5", "ah-sha1", "ah-sha256", "ah-sha256_96", "ah-sha384",
+		"ah-aes128gmac", "ah-aes192gmac-esn", "ah-aes256gmac-modp2048",
 		"ah-sha512-modp2048-esn", "aes128gcm16-x25519-esn", "aes128-sha1-modp1024s160",
 	};
 	char why[256], buf[TRANSFORM_STR_LEN];
@@ -155,6 +157,12 @@ Test(alg, phase2_notation_round_trip)
 	size_t n = 0;
 	cr_assert_eq(esp_proposal_parse("aes128gcm16-noesn-esn", t, 4, &n, why, sizeof(why)), 0);
 	cr_expect(n == 2 && !t[0].esn && t[1].esn, "in the order written");
+	n = 0;
+	cr_assert_eq(esp_proposal_parse("ah-aes256gmac-sha256", t, 4, &n, why, sizeof(why)), 0);
+	cr_assert_eq(n, 2);
+	cr_expect(t[0].encr == ENCR_AES_GMAC && t[0].integ == INTEG_NONE && t[0].ah);
+	cr_expect(t[1].encr == ENCR_NONE && t[1].integ == INTEG_HMAC_SHA256_128 && t[1].ah);
+	cr_expect_null(esp_transform_weak(&t[0], buf, sizeof(buf)), "AH need not encrypt");
 }
 
 Test(alg, phase2_proposals)

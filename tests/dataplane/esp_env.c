@@ -181,6 +181,8 @@ void esp_env_form(struct sa_params *p, enum esp_form form)
 		return;
 	p->proto = SA_AH;
 	p->udp_encap = false;
+	if (p->encr == ENCR_AES_GMAC)
+		return;
 	p->encr = ENCR_NONE;
 	p->key_bits = 0;
 	if (p->integ == INTEG_NONE)

@@ -45,7 +45,7 @@ enum esp_form {
 	FORM_COUNT
 };
 /* Gives p this form: IPv6 is 2001:db8:9::1 - 2001:db8:9::2 with 2001:db8:1::/48 to 2001:db8:2::/48;
- * transport mode has the gateways' addresses as selectors. AH: the HMAC alone stays, SHA-1 with AEAD. */
+ * transport mode has the gateways' addresses as selectors. AH: GMAC stays, of others the HMAC alone, SHA-1 with AEAD. */
 void esp_env_form(struct sa_params *p, enum esp_form form);
 /* Builds and stores an SA; the slot follows from the SPI. NULL: errno says why. */
 struct sa *esp_env_add(struct esp_env *env, const struct sa_params *p);

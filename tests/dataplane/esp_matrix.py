@@ -87,11 +87,14 @@ class Cell:
         self.auth = bytes(rng.getrandbits(8) for _ in range(ref.KEY.get(self.integ, 0)))
         self.size = rng.randrange(28, 1300)
         self.large = rng.randrange(2000, 9000)
-        self.ref = ref.Reference(self.encr, self.integ, self.key, self.auth, SPI) if proto == "esp" else None
+        if proto == "esp":
+            self.ref = ref.Reference(self.encr, self.integ, self.key, self.auth, SPI)
+        else:
+            self.ref = ref.AhGmac(self.key, SPI) if self.encr == "aesgmac" else None
 
     def by_scapy(self):
         if self.proto == "ah":
-            return True
+            return self.encr == "none"
         if self.encr not in SCAPY_ENCR or (self.esn and self.integ != "none"):
             return False
         return not (self.udp and self.outer == 6 and not self.tunnel)
@@ -135,6 +138,8 @@ class Cell:
                 made = made[:24] + struct.pack("!H", len(made) - 20) + made[26:]
             return made
         outer = [ipaddress.ip_address(x).packed for x in GATE[self.outer][::-1]]
+        if self.proto == "ah":
+            return self.ref.encapsulate(data, self.tunnel, seq, self.esn, outer)
         return ref.encapsulate(data, self.ref, self.tunnel, self.udp, seq, self.esn, outer)
 
     def open(self, data, high, scapy):
@@ -142,6 +147,8 @@ class Cell:
             cls = IP if data[0] >> 4 == 4 else IPv6
             sa = self.scapy_sa(False, high << 32)
             return bytes(sa.decrypt(cls(data), esn=high))
+        if self.proto == "ah":
+            return self.ref.decapsulate(data, self.tunnel, high, self.esn)
         return ref.decapsulate(data, self.ref, self.tunnel, self.udp, high, self.esn)
 
 
@@ -205,6 +212,7 @@ def matrix(pipe, only):
     algs += [(e, bits, i) for e in ("aes", "aesctr") for bits in (128, 192, 256) for i in INTEGS]
     algs += [(e, bits, i) for e, bits in (("3des", 192), ("des", 64), ("null", 0)) for i in INTEGS]
     rows = [("esp", a) for a in algs] + [("ah", ("none", 0, i)) for i in INTEGS]
+    rows += [("ah", ("aesgmac", bits, "none")) for bits in (128, 192, 256)]
     modes = ["t44", "t46", "t64", "t66", "p4", "p6"]
     cells = 0
     print("t = tunnel (inner, outer family), p = transport; each: plain, UDP, plain with ESN, UDP with ESN")
@@ -240,7 +248,8 @@ def matrix(pipe, only):
 def esn_crossing(pipe):
     """The low half wraps while packets are out of order (RFC 4303 appendix A)."""
     for alg, proto in ((("aesgcm16", 128, "none"), "esp"), (("aesgmac", 128, "none"), "esp"),
-                       (("aes", 256, "sha256"), "esp"), (("none", 0, "sha1"), "ah")):
+                       (("aes", 256, "sha256"), "esp"), (("none", 0, "sha1"), "ah"),
+                       (("aesgmac", 256, "none"), "ah")):
         for mode in ("t44", "t66"):
             cell = Cell(alg, mode, False, True, proto)
             scapy, edge = cell.by_scapy(), 1 << 32

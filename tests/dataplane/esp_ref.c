@@ -59,6 +59,26 @@ static void hmac(const struct sa_params *p, const uint8_t *data, uint32_t len, u
 	free(copy);
 }
 
+/* RFC 4543 section 4 over a packet whose mutable fields and ICV field are zero. */
+static void ah_gmac(const struct sa_params *p, const uint8_t *pkt, uint32_t len, uint32_t high,
+		    const uint8_t *iv, uint8_t *tag)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	uint8_t nonce[12], number[4];
+	int n;
+
+	memcpy(nonce, p->key + p->key_bits / 8, 4);
+	memcpy(nonce + 4, iv, 8);
+	store_be32(number, high);
+	check(EVP_CipherInit_ex(ctx, cipher(p), NULL, p->key, nonce, 1));
+	check(EVP_CipherUpdate(ctx, NULL, &n, pkt, (int)len));
+	if (p->esn)
+		check(EVP_CipherUpdate(ctx, NULL, &n, number, 4));
+	check(EVP_CipherFinal_ex(ctx, tag, &n));
+	check(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16, tag));
+	EVP_CIPHER_CTX_free(ctx);
+}
+
 /* GCM over n bytes in place, or GMAC over them; nonce = salt | iv; aad = SPI | sequence number (|
  * iv). */
 static bool gcm(const struct sa_params *p, bool enc, const uint8_t *esp, uint32_t high,
@@ -188,14 +208,20 @@ static void outer_write(const struct sa_params *p, uint8_t *out, uint32_t total)
 
 /* ------------------------------------------------------------------ AH ---------------------- */
 
+/* Of the ICV, and of an IV before it. */
+static uint32_t ah_field_len(const struct sa_params *p)
+{
+	return encr_info(p->encr)->iv_len + icv_len(p);
+}
+
 static uint32_t ah_len(const struct sa_params *p)
 {
-	uint32_t len = AH_LEN + icv_len(p);
+	uint32_t len = AH_LEN + ah_field_len(p);
 
 	return p->local.family == IP_V6 ? (len + 7) & ~7u : len;
 }
 
-/* The ICV of a packet whose IP header has no options. */
+/* The ICV of a packet whose IP header has no options; an IV stands in its place already. */
 static void ah_icv(const struct sa_params *p, const uint8_t *pkt, uint32_t len, uint32_t high,
 		   uint8_t *tag)
 {
@@ -211,8 +237,11 @@ static void ah_icv(const struct sa_params *p, const uint8_t *pkt, uint32_t len, 
 		store_be16(copy + IP4_FRAG, 0);
 		store_be16(copy + IP4_SUM, 0);
 	}
-	memset(copy + head + AH_ICV, 0, icv_len(p));
-	hmac(p, copy, len, high, tag);
+	memset(copy + head + AH_ICV, 0, ah_field_len(p));
+	if (p->encr == ENCR_AES_GMAC)
+		ah_gmac(p, copy, len, high, pkt + head + AH_ICV, tag);
+	else
+		hmac(p, copy, len, high, tag);
 	free(copy);
 }
 
@@ -228,7 +257,7 @@ static int ah_open(const struct sa_params *p, const uint8_t *pkt, uint32_t len, 
 	    load_be32(ah + AH_SPI) != p->spi)
 		return -1;
 	ah_icv(p, pkt, len, high, tag);
-	if (memcmp(tag, ah + AH_ICV, icv_len(p)))
+	if (memcmp(tag, ah + AH_ICV + encr_info(p->encr)->iv_len, icv_len(p)))
 		return -1;
 	*seq = load_be32(ah + AH_SEQ);
 	*next = ah[AH_NEXT];
@@ -240,6 +269,7 @@ uint32_t esp_ref_seal_ah(const struct sa_params *p, uint64_t seq, const uint8_t 
 			 uint32_t len, uint8_t next, uint8_t *out)
 {
 	uint32_t off = head_len(p), size = ah_len(p), total = off + size + len;
+	unsigned iv_len = encr_info(p->encr)->iv_len;
 	uint8_t *ah = out + off, tag[64];
 
 	outer_write(p, out, total);
@@ -249,8 +279,10 @@ uint32_t esp_ref_seal_ah(const struct sa_params *p, uint64_t seq, const uint8_t 
 	store_be32(ah + AH_SPI, p->spi);
 	store_be32(ah + AH_SEQ, (uint32_t)seq);
 	memcpy(ah + size, plain, len);
+	for (unsigned i = 0; i < iv_len; i++)
+		ah[AH_ICV + i] = (uint8_t)(seq * 31 + i * 7 + 1);
 	ah_icv(p, out, total, (uint32_t)(seq >> 32), tag);
-	memcpy(ah + AH_ICV, tag, icv_len(p));
+	memcpy(ah + AH_ICV + iv_len, tag, icv_len(p));
 	return total;
 }
 

@@ -3,6 +3,7 @@
  - ESN with a separate HMAC: scapy leaves the high half out of the ICV
  - GCM with an ICV of 8 or 12 bytes, GMAC, HMAC-SHA-256 cut to 96 bits
  - UDP encapsulation over IPv6 in transport mode
+ - AH with GMAC (RFC 4543 section 4), which no other implementation at hand has
 
 Packets are bytes; offsets are those of RFC 791, 8200, 768 and 4303."""
 import os
@@ -146,6 +147,54 @@ def header_with(header, proto, length):
     new[10:12] = b"\0\0"
     new[10:12] = struct.pack("!H", 0xffff ^ ones_sum(bytes(new)))
     return bytes(new)
+
+
+def without_mutable(packet, field_at, field_len):
+    """RFC 4302 section 3.3.3: the packet, without IP options, as its ICV covers it."""
+    p = bytearray(packet)
+    if p[0] >> 4 == 6:
+        p[0:4], p[7] = b"\x60\0\0\0", 0
+    else:
+        p[1], p[8], p[6:8], p[10:12] = 0, 0, b"\0\0", b"\0\0"
+    p[field_at:field_at + field_len] = bytes(field_len)
+    return bytes(p)
+
+
+class AhGmac:
+    """RFC 4543 section 4: the ICV field of AH holds an IV of 8 bytes and a tag of 16, and under IPv6 four more
+    bytes follow (erratum 3643); for the computation all of the field is zero."""
+    FIELD = 24
+
+    def __init__(self, key, spi):
+        self.key, self.salt, self.spi = key[:-4], key[-4:], spi
+
+    def _tag(self, packet, at, iv, high, esn):
+        e = Cipher(algorithms.AES(self.key), modes.GCM(self.salt + iv)).encryptor()
+        e.authenticate_additional_data(without_mutable(packet, at, self.FIELD) + (struct.pack("!I", high) if esn else b""))
+        e.finalize()
+        return e.tag
+
+    def encapsulate(self, packet, tunnel, seq, esn, outer):
+        v6 = packet[0] >> 4 == 6
+        header = ip_header(outer[0], outer[1], 51, 0) if tunnel else packet[:40 if v6 else 20]
+        payload = packet if tunnel else packet[len(header):]
+        size = 12 + self.FIELD + (4 if header[0] >> 4 == 6 else 0)
+        inner = (41 if v6 else 4) if tunnel else packet[6 if v6 else 9]
+        ah = struct.pack("!BBHII", inner, size // 4 - 2, 0, self.spi, seq & 0xffffffff) + bytes(size - 12)
+        made = header_with(header, 51, size + len(payload)) + ah + payload
+        at, iv = len(header) + 12, os.urandom(8)
+        return made[:at] + iv + self._tag(made, at, iv, seq >> 32, esn) + made[at + self.FIELD:]
+
+    def decapsulate(self, packet, tunnel, high, esn):
+        head = 40 if packet[0] >> 4 == 6 else 20
+        at, size = head + 12, 12 + self.FIELD + (4 if head == 40 else 0)
+        next_header, words, _, spi, _ = struct.unpack("!BBHII", packet[head:at])
+        if (words + 2) * 4 != size or spi != self.spi:
+            raise ValueError("AH header")
+        if self._tag(packet, at, packet[at:at + 8], high, esn) != packet[at + 8:at + self.FIELD]:
+            raise ValueError("ICV")
+        payload = packet[head + size:]
+        return payload if tunnel else header_with(packet[:head], next_header, len(payload)) + payload
 
 
 def encapsulate(packet, ref, tunnel, udp, seq, esn, outer):

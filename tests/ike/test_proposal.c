@@ -390,14 +390,15 @@ Test(pitfall, p08_encapsulation_mode_missing_is_refused_clearly)
 }
 
 static const struct esp_transform ah256 = { ENCR_NONE, 0, INTEG_HMAC_SHA256_128, 0, false, true };
+static const struct esp_transform ahg192 = { ENCR_AES_GMAC, 192, INTEG_NONE, 0, false, true };
 static const struct esp_transform ah1 = { ENCR_NONE, 0, INTEG_HMAC_SHA1_96, 0, false, true };
 static const struct esp_transform gcm128_esn = { ENCR_AES_GCM_16, 128, INTEG_NONE, 0, true, false };
 
 /* Each run of one protocol is a proposal of its own, by preference. */
 Test(proposal, esp_and_ah_are_alternatives)
 {
-	const struct esp_transform t[] = { gcm128, ah256, ah1, cbc256 };
-	const struct esp_policy p = { .t = t, .n = 4, .encap = ENCAP_TUNNEL, .life_s = 3600 };
+	const struct esp_transform t[] = { gcm128, ah256, ahg192, ah1, cbc256 };
+	const struct esp_policy p = { .t = t, .n = 5, .encap = ENCAP_TUNNEL, .life_s = 3600 };
 	struct sa_msg offer, answer;
 	struct esp_choice c, back;
 
@@ -407,9 +408,9 @@ Test(proposal, esp_and_ah_are_alternatives)
 	cr_assert_eq(offer.sa->n_proposals, 3);
 	cr_assert_eq(offer.sa->proposals[0].proto, PROTO_ESP);
 	cr_assert_eq(offer.sa->proposals[1].proto, PROTO_AH);
-	cr_assert_eq(offer.sa->proposals[1].n_transforms, 2);
+	cr_assert_eq(offer.sa->proposals[1].n_transforms, 3);
 	cr_assert_eq(offer.sa->proposals[2].proto, PROTO_ESP);
-	for (unsigned i = 0; i < 4; i++) { /* each is found where it stands, and the answer fits */
+	for (unsigned i = 0; i < 5; i++) { /* each is found where it stands, and the answer fits */
 		const struct esp_policy ours = { .t = &t[i], .n = 1, .encap = ENCAP_TUNNEL };
 		cr_assert_eq(esp_offer_select(offer.sa, &ours, &c, offer.why, 256), 0, "%s",
 			     offer.why);
@@ -424,11 +425,51 @@ Test(proposal, esp_and_ah_are_alternatives)
 			     answer.why);
 		esp_answer_resolve(&p, &back);
 		cr_expect_eq(back.t.ah, t[i].ah);
+		cr_expect_eq(back.t.encr, t[i].encr);
+		cr_expect_eq(back.t.key_bits, t[i].key_bits);
 		cr_expect_eq(back.t.integ, t[i].integ);
 		cr_expect_eq(back.spi, 0x2000);
 		sa_free(&answer);
 	}
 	sa_free(&offer);
+}
+
+/* RFC 4543 section 9 with erratum 1821: 11 to 13 are GMAC with 128, 192 and 256 bits, both as the transform
+ * and as AUTH; there is no Key Length. */
+Test(proposal, ah_with_gmac_on_the_wire)
+{
+	static const struct {
+		uint8_t id;
+		uint16_t bits;
+	} rows[] = { { 11, 128 }, { 12, 192 }, { 13, 256 } };
+	struct esp_transform t = ahg192;
+	const struct esp_policy p = { .t = &t, .n = 1, .encap = ENCAP_TUNNEL };
+	struct sa_msg offer, hand;
+	struct esp_choice c;
+
+	for (size_t i = 0; i < 3; i++) {
+		t.key_bits = rows[i].bits;
+		sa_begin(&offer);
+		esp_offer_write(&offer.m, &p, 0x1000);
+		sa_end(&offer);
+		const struct transform *w = &offer.sa->transforms[0];
+		cr_expect_eq(w->id, rows[i].id);
+		cr_assert_eq(w->n_attrs, 2);
+		cr_expect_eq(w->attr[0].type, IPSEC_MODE);
+		cr_expect_eq(w->attr[1].type, IPSEC_AUTH);
+		cr_expect_eq(w->attr[1].num, rows[i].id);
+		const struct hand_attr attrs[] = { { IPSEC_MODE, 1 }, { IPSEC_AUTH, rows[i].id } };
+		hand_sa(&hand, PROTO_AH, rows[i].id, 0x1000, attrs, 2);
+		cr_expect_eq(esp_offer_select(hand.sa, &p, &c, hand.why, 256), 0, "%s", hand.why);
+		cr_expect_eq(c.t.key_bits, rows[i].bits);
+		sa_free(&hand);
+		HAND(&hand, PROTO_AH, 3, 0x1000, { IPSEC_MODE, 1 }, { IPSEC_AUTH, 2 });
+		cr_expect_eq(esp_offer_select(hand.sa, &p, &c, hand.why, 256), -ENOENT);
+		cr_expect(strstr(hand.why, "only AUTH differs: peer HMAC-SHA1-96, ours AES-GMAC"), "%s",
+			  hand.why);
+		sa_free(&hand);
+		sa_free(&offer);
+	}
 }
 
 /* An answer that takes the ESP proposal's number for AH is not one of our offers. */
@@ -462,6 +503,10 @@ Test(proposal, ah_that_cannot_be_taken)
 		{ 5, 0, 0, 1, "without AUTH" },
 		{ 5, 5, 128, 1, "Key Length is not allowed with AH" },
 		{ 9, 9, 0, 1, "AH transform 9 is not known" },
+		{ 14, 14, 0, 1, "AH transform 14 is not known" },
+		{ 11, 12, 0, 1, "AH transform 11 contradicts AUTH 12" },
+		{ 12, 12, 192, 1, "Key Length is not allowed with AH" },
+		{ 12, 12, 0, 1, "only AUTH differs: peer AES-GMAC with 192 bits, ours HMAC-SHA256-128" },
 		{ 5, 5, 0, 0, "encapsulation mode is missing" },
 		{ 3, 2, 0, 1, "only AUTH differs: peer HMAC-SHA1-96, ours HMAC-SHA256-128" },
 		{ 5, 5, 0, 2, "only MODE differs: peer asks transport, path needs tunnel" },

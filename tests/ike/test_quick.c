@@ -95,6 +95,8 @@ Test(quick, every_algorithm_reaches_the_data_plane)
 		{ "des-sha1", ENCR_DES, 64, INTEG_HMAC_SHA1_96, 8, 20, false, false },
 		{ "null-sha256", ENCR_NULL, 0, INTEG_HMAC_SHA256_128, 0, 32, false, false },
 		{ "ah-sha256", ENCR_NONE, 0, INTEG_HMAC_SHA256_128, 0, 32, false, true },
+		{ "ah-aes128gmac", ENCR_AES_GMAC, 128, INTEG_NONE, 20, 0, false, true },
+		{ "ah-aes256gmac-esn", ENCR_AES_GMAC, 256, INTEG_NONE, 36, 0, true, true },
 		{ "ah-sha1-esn", ENCR_NONE, 0, INTEG_HMAC_SHA1_96, 0, 20, true, true },
 	};
 	static const uint8_t zero[SA_AUTH_MAX];

@@ -39,12 +39,12 @@ peers:
       - name: four
         local: [10.$site.0.0/24]
         remote: [10.$other.0.0/24]
-        proposals: [aes128gcm16]
+        proposals: [${PROPOSAL:-aes128gcm16}]
         start: $3
       - name: six
         local: ["2001:db8:$site::/64"]
         remote: ["2001:db8:$other::/64"]
-        proposals: [aes128gcm16]
+        proposals: [${PROPOSAL:-aes128gcm16}]
         start: $3
 C
 	} >"$STATE/$1/shrike.yaml"
@@ -76,8 +76,8 @@ pings() { # FROM-NS TO
 	return 1
 }
 
-one_round() { # NAME FILTER-FOR-ESP
-	local name=$1 filter=$2 wire=$STATE/$1.pcap esp clear
+one_round() { # NAME FILTER WHAT: of frames that are ESP, or AH
+	local name=$1 filter=$2 what=${3:-ESP} wire=$STATE/$1.pcap esp clear
 	gateway a 1 passive
 	gateway b 2 passive
 	wire_record a wan "$wire" ip6
@@ -95,11 +95,11 @@ one_round() { # NAME FILTER-FOR-ESP
 	else
 		wire_stop
 		esp=$(tshark -r "$wire" -Y "$filter" 2>/dev/null | wc -l)
-		clear=$(tshark -r "$wire" -Y '!(isakmp || esp || icmpv6.type == 135 || icmpv6.type == 136 || icmpv6.type == 130 || icmpv6.type == 143 || ipv6.fragment || eth.src == '"$(in_ns w cat /sys/class/net/br0/address)"')' 2>/dev/null | wc -l)
+		clear=$(tshark -r "$wire" -Y '!(isakmp || '"${what,,}"' || icmpv6.type == 135 || icmpv6.type == 136 || icmpv6.type == 130 || icmpv6.type == 143 || ipv6.fragment || eth.src == '"$(in_ns w cat /sys/class/net/br0/address)"')' 2>/dev/null | wc -l)
 		if [ "$esp" -lt 30 ] || [ "$clear" != 0 ]; then
-			fail "$name $esp ESP frames, $clear that are neither ESP, IKE, Neighbour Discovery nor MLD"
+			fail "$name $esp $what frames, $clear that are neither $what, IKE, Neighbour Discovery nor MLD"
 		else
-			pass "$name both families through, $esp ESP frames, nothing else on the wire but IKE, Neighbour Discovery and MLD, through a snooping bridge"
+			pass "$name both families through, $esp $what frames, nothing else on the wire but IKE, Neighbour Discovery and MLD, through a snooping bridge"
 		fi
 	fi
 	shrike_down a
@@ -117,4 +117,5 @@ host_add6 ha h0 1
 host_add6 hb h0 2
 ENCAP=auto one_round ipv6-esp 'esp && !udp'
 ENCAP=force one_round ipv6-udp 'udpencap && esp'
+PROPOSAL=ah-aes256gmac-esn ENCAP=auto one_round ipv6-ah-gmac 'ah && ah.length == 8' AH # RFC 4543: 12 bytes, IV, tag, 4 of padding
 exit $((FAILED > 0))
