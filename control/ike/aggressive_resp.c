@@ -254,7 +254,7 @@ void am_replay(struct exchange *x)
 static void am_accept(struct exchange *x, bool contact)
 {
 	struct isakmp_sa *sa = x->sa;
-	bool first = !sa->peer->contacted;
+	bool first = peer_first_contact(sa->peer, sa);
 	struct ike_id id;
 
 	ike_id_parse(buf_view(&x->am.id), &id);

@@ -175,10 +175,16 @@ drop:
 	ike->totals.dropped++;
 }
 
+/* One that was replaced, or that has made its last Quick Mode, answers as long as it is there. */
+static bool sa_answers(const struct isakmp_sa *sa, uint32_t msgid)
+{
+	return (sa->state == IKE_SA_ESTABLISHED || sa->state == IKE_SA_REKEYED) && msgid != 0 &&
+	       !sa_msgid_used(sa, msgid);
+}
+
 static void input_quick(struct isakmp_sa *sa, struct inmsg *m)
 {
 	struct exchange *x = exchange_find(sa, EXCH_QUICK, m->hdr.msgid);
-	bool open = sa->state == IKE_SA_ESTABLISHED || sa->state == IKE_SA_REKEYED;
 
 	/* whoever goes on has got the good news; only its acknowledgement was lost */
 	if (sa->locked && sa->access->proved && access_is_server(sa->peer))
@@ -190,7 +196,7 @@ static void input_quick(struct isakmp_sa *sa, struct inmsg *m)
 		sa->ike->totals.dropped++;
 	} else if (x)
 		exchange_receive(x, m);
-	else if (open && m->hdr.msgid != 0 && !sa_msgid_used(sa, m->hdr.msgid))
+	else if (sa_answers(sa, m->hdr.msgid))
 		quick_mode_respond(sa, m);
 	else
 		sa->ike->totals.dropped++;
@@ -202,8 +208,7 @@ static void input_transaction(struct isakmp_sa *sa, struct inmsg *m)
 
 	if (x)
 		exchange_receive(x, m);
-	else if (sa->state == IKE_SA_ESTABLISHED && m->hdr.msgid != 0 &&
-		 !sa_msgid_used(sa, m->hdr.msgid))
+	else if (sa_answers(sa, m->hdr.msgid))
 		transaction_respond(sa, m);
 	else
 		sa->ike->totals.dropped++;

@@ -100,6 +100,8 @@ void peer_lost(struct peer *peer, struct isakmp_sa *sa); /* dead peer detection 
 /* A peer's address moved: pairs that still send to the old one get successors. */
 void peer_moved(struct peer *peer, const struct ike_path *from);
 void peer_down(struct peer *peer, const char *why); /* DELETEs for everything */
+/* sa is the first one with its party since we started: it says INITIAL-CONTACT. */
+bool peer_first_contact(const struct peer *peer, const struct isakmp_sa *sa);
 void peer_phase1_up(struct peer *peer, struct isakmp_sa *sa);
 /* Pairs and other SAs from before `before` are void: the peer has started anew. */
 void peer_forget_before(struct peer *peer, uint64_t before, struct isakmp_sa *except);

@@ -153,7 +153,7 @@ int mm_auth_hash(struct exchange *x, bool initiator, struct view id, uint8_t *ou
 /* The first time since we started: the peer's older SAs are void. */
 void mm_put_contact(struct msgbuf *m, const struct isakmp_sa *sa)
 {
-	if (sa->peer->contacted)
+	if (!peer_first_contact(sa->peer, sa))
 		return;
 	msg_open(m, PL_NOTIFY);
 	msg_put_u32(m, DOI_IPSEC);

@@ -28,10 +28,15 @@ static void pair_end(void *arg)
 	struct isakmp_sa *sa = child_sa(pair->child);
 
 	/* The peer may have kept this one and not its successor: it learns otherwise from the
-	 * DELETE, and until then its packets are still taken. */
+	 * DELETE, and until then its packets are still taken. Ours must not go through it any more, not
+	 * even where nothing else is left to send with. */
 	if (pair->state == PAIR_OLD && !pair->told && sa) {
 		pair->told = true;
 		info_delete_pair(sa, pair);
+		pair_send_instead(pair);
+		if (pair->out_set)
+			pair->ike->ops.sa_remove(pair->ike->ops.ctx, &pair->ref, SA_OUT);
+		pair->out_set = false;
 		timer_set(&pair->ike->timers, &pair->end, ike_now(pair->ike) + TOLD_US);
 		return;
 	}

@@ -258,6 +258,20 @@ static bool pair_of_client(const struct pair *pair, const struct isakmp_sa *sa)
 	return false;
 }
 
+/* An SA that stands but whose XAuth or Mode Config is under way has said it already. */
+bool peer_first_contact(const struct peer *p, const struct isakmp_sa *sa)
+{
+	const struct isakmp_sa *o;
+
+	if (p->contacted)
+		return false;
+	TAILQ_FOREACH(o, &p->sas, link)
+		if (o != sa && !o->dead && o->established_us &&
+		    ip_addr_equal(&o->path.remote, &sa->path.remote))
+			return false;
+	return true;
+}
+
 void peer_phase1_up(struct peer *p, struct isakmp_sa *sa)
 {
 	struct isakmp_sa *o;

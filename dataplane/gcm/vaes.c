@@ -254,7 +254,7 @@ GCM_INLINE void first_batch(struct stream *s, const struct gcm_op *op, unsigned 
 GCM_INLINE void last_write(struct stream *s, const struct gcm_op *op, pair *b, pair *x, unsigned n,
 			   bool whole, bool decrypt)
 {
-	pair mask = pair_load(masks + 32 * n - s->left);
+	pair mask = pair_load(masks + (32 * n - s->left));
 
 	for (unsigned j = 0; j < n; j++) {
 		pair m = j == n - 1 ? mask : _mm256_set1_epi8(-1), in, out;

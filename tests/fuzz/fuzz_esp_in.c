@@ -12,6 +12,7 @@
 #include "ah.h"
 #include "esp_env.h"
 #include "esp_ref.h"
+#include "gcm/gcm.h"
 #include "ip6.h"
 #include "wire.h"
 
@@ -88,8 +89,18 @@ static void start(void)
 	}
 }
 
-/* Memory around the packet's bytes is off limits: mbufs lie in memory that ASan knows nothing of. More
- * bytes behind them are the stage's own, to write to: see ah_begin(). */
+/* Bytes behind the packet that are the stage's own: see ah_begin() and gcm.h. Where the input wrote over
+ * the packet, its SPI may be that of any SA. */
+static unsigned bytes_behind(const uint8_t *data, const struct sa_params *p)
+{
+	bool any = data[0] & 0x10 || data[4];
+
+	if (any || encr_info(p->encr)->aead)
+		return RTE_MAX(AH_MORE, GCM_BEHIND);
+	return p->proto == SA_AH ? AH_MORE : 0;
+}
+
+/* Memory around the packet's bytes is off limits: mbufs lie in memory that ASan knows nothing of. */
 static void fence_up(struct rte_mbuf *seg, unsigned more)
 {
 	char *start = rte_pktmbuf_mtod(seg, char *), *end = start + seg->data_len + more;
@@ -258,7 +269,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	seg[0] = pkt;
 	seg[1] = pkt->next ? pkt->next : pkt;
-	fence_up(seg[0], in.p->proto == SA_AH ? AH_MORE : 0);
+	fence_up(seg[0], bytes_behind(data, in.p));
 	if (seg[1] != seg[0])
 		fence_up(seg[1], 0);
 	before = drops();

@@ -19,6 +19,7 @@ struct sink_sa {
 	bool confirmed;
 	bool flowing, soft, dead;  /* of the volume: sent through; limits reported */
 	uint64_t bytes, since;     /* carried, until then */
+	uint64_t rest;             /* and not yet: millionths of a byte */
 	uint64_t packets, used_us; /* of traffic, and the last packet of either */
 	struct sa_params p;
 };

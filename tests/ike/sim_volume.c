@@ -14,23 +14,35 @@ static struct sink_sa *other_end(struct sim *s, const struct sink_sa *out)
 	return to ? sim_sink_find(to, out->p.spi, SA_IN) : NULL;
 }
 
+static void flow_lost(struct sim *s, const struct sink_sa *out, uint64_t bytes)
+{
+	s->totals.volume_lost += bytes;
+	sim_say(s, "node %u: %lu bytes are lost under %08x", out->node->idx, (unsigned long)bytes,
+		out->p.spi);
+}
+
 /* Brings the counters of a flowing SA up to now. */
 static void flow_sync(struct sim *s, struct sink_sa *out)
 {
 	struct sink_sa *in = other_end(s, out);
-	uint64_t bytes = (s->now - out->since) * s->cfg.rate / SEC;
+	uint64_t due, bytes;
 
-	if (!out->flowing || bytes == 0)
+	if (!out->flowing)
 		return;
-	out->since += bytes * SEC / s->cfg.rate;
+	due = (s->now - out->since) * s->cfg.rate + out->rest;
+	bytes = due / SEC;
+	out->rest = due % SEC;
+	out->since = s->now;
+	if (bytes == 0)
+		return;
 	if (out->dead) {
-		s->totals.volume_lost += bytes;
+		flow_lost(s, out, bytes);
 		return;
 	}
 	out->bytes += bytes;
 	out->used_us = s->now;
 	if (!in || in->dead) {
-		s->totals.volume_lost += bytes;
+		flow_lost(s, out, bytes);
 		return;
 	}
 	in->bytes += bytes;
@@ -130,6 +142,7 @@ static void flow_begin(struct sink_sa *out)
 		return;
 	out->flowing = true;
 	out->since = s->now;
+	out->rest = 0;
 	flow_schedule(s, out);
 }
 

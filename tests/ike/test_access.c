@@ -270,6 +270,49 @@ Test(access, a_new_main_mode_keeps_the_address)
 	two_nodes_end(s);
 }
 
+/* The server needs nothing more and may use an SA up, or replace it, before the client has asked for its
+ * address in it. */
+Test(access, an_sa_that_was_replaced_still_gives_an_address)
+{
+	struct sim *s = access_nodes(true, false);
+	struct isakmp_sa *sa = NULL;
+
+	sim_start(s);
+	for (unsigned i = 0; i < 5000 && (!sa || sa->locked); i++) {
+		sim_run(s, SEC / 1000);
+		sa = sim_engine(s, 0) ? node_sa(s, 0) : NULL;
+	}
+	cr_assert(sa && !sa->locked);
+	cr_assert_null(ike_assigned(sim_engine(s, 1), "node0"));
+	sa_retire(sa, 10 * SEC);
+	sim_run(s, 2 * SEC);
+	expect_config(s);
+	cr_expect_eq(sim_pairs(s, 0), 1);
+	cr_expect_eq(sim_pairs(s, 1), 1);
+	two_nodes_end(s);
+}
+
+/* INITIAL-CONTACT in a second SA, while XAuth is under way in the first, would end the first. */
+Test(access, contact_is_said_once)
+{
+	struct sim *s = access_nodes(false, false);
+	struct isakmp_sa *sa, other;
+	struct peer *p;
+
+	sim_set_tap(s, no_transactions, NULL);
+	sim_start(s);
+	sim_run(s, 2 * SEC);
+	p = peer_find(sim_engine(s, 1), "node0");
+	sa = TAILQ_FIRST(&p->sas);
+	cr_assert(sa && sa->locked && !p->contacted);
+	other = *sa;
+	cr_expect(peer_first_contact(p, sa));
+	cr_expect_not(peer_first_contact(p, &other));
+	other.path.remote = ip_addr_v4(0x0a0a0a0a);
+	cr_expect(peer_first_contact(p, &other));
+	two_nodes_end(s);
+}
+
 /* Who knows Cisco's attributes asks for everything; the server's SA carries what its child says,
  * and a rekey by the server speaks of everything again. */
 Test(access, everything_is_narrowed_to_the_child)

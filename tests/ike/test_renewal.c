@@ -172,3 +172,26 @@ Test(renewal, the_children_stay)
 	cr_expect_eq(t.phase2.count, 1);
 	two_nodes_end(s);
 }
+
+/* After the DELETE of an old pair the peer takes nothing through it any more, whatever else may fail. */
+Test(renewal, nothing_leaves_through_a_pair_that_was_given_up)
+{
+	struct sim *s = two_nodes();
+	struct pair *old;
+
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	old = node_pair(s, 1);
+	cr_assert_eq(ike_rekey(sim_engine(s, 1), "node0/net0"), 0);
+	sim_run(s, 5 * SEC);
+	cr_assert(old->state == PAIR_OLD && old->in_set && old->out_set && !old->told);
+	for (unsigned i = 0; i < 100 && !old->told; i++)
+		sim_run(s, SEC / 10);
+	cr_assert(old->told && !old->dead);
+	cr_expect(old->in_set);
+	cr_expect_not(old->out_set);
+	sim_run(s, 30 * SEC);
+	must_be_up(s);
+	two_nodes_end(s);
+}
