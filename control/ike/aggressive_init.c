@@ -186,17 +186,6 @@ void am_handle_2(struct exchange *x, const struct inmsg *m)
 
 /* ------------------------------------------------------------------------- afterwards ------- */
 
-/* The peer deletes one of two that crossed: that is no refusal. */
-static bool am_only_sa(const struct isakmp_sa *sa)
-{
-	const struct isakmp_sa *o;
-
-	TAILQ_FOREACH(o, &sa->peer->sas, link)
-		if (o != sa && !o->dead && o->established_us)
-			return false;
-	return true;
-}
-
 bool aggressive_refused(struct isakmp_sa *sa, uint16_t notify)
 {
 	struct ike *ike = sa->ike;
@@ -204,9 +193,7 @@ bool aggressive_refused(struct isakmp_sa *sa, uint16_t notify)
 	struct ike_diagnosis d;
 
 	/* with XAuth or Mode Config the responder has more to say than that */
-	if (sa->phase1 != EXCH_AGGRESSIVE || !sa->initiator || sa->quick_modes > 0 || sa->access ||
-	    sa->state != IKE_SA_ESTABLISHED || !am_only_sa(sa) ||
-	    (!notify && sa->established_us + REFUSED_US < ike_now(ike)))
+	if (sa->phase1 != EXCH_AGGRESSIVE || !sa->initiator || !phase1_refusal(sa, notify))
 		return false;
 	sa->hint = (struct ike_hint){ .proved = true, .deleted = !notify, .notify = notify };
 	diag_phase1_stop(&d, sa, 3, 0);

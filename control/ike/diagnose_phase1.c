@@ -16,14 +16,14 @@ static void set_secret_mend(struct ike_diagnosis *d)
 		 "secret: %s  # its file must hold, to the byte, what the peer has", d->secret);
 }
 
-/* The peer did not like who we say we are, or how we prove it: Main Mode message 5, or Aggressive Mode's
+/* The peer did not like who we say we are, or how we prove it: Main Mode message 5 or 6, or Aggressive Mode's
  * second. In its first only the identity can be wrong. */
 static void diag_not_believed(struct ike_diagnosis *d, const struct isakmp_sa *sa)
 {
 	struct ike_id id = peer_local_id(sa->peer, &sa->path);
 	char text[160], both[200];
 
-	d->probable = !d->hint.proved;
+	d->probable = !d->hint.proved || d->hint.deleted;
 	if (d->message > 1 && auth_is_psk(sa->auth) && !d->hint.proved &&
 	    d->hint.notify != N_INVALID_ID_INFORMATION) {
 		d->code = IKE_DIAG_PSK;
@@ -148,7 +148,7 @@ void diag_phase1_stop(struct ike_diagnosis *d, const struct isakmp_sa *sa, unsig
 	d->sent = sent;
 	if (message == 5 && sent && natt_silent(sa))
 		set_natt_mend(d, sa);
-	else if (message == 5 || rejects_us(sa, message))
+	else if (message >= 5 || rejects_us(sa, message))
 		diag_not_believed(d, sa);
 	else if (sa->hint.version)
 		set_exchange(d, sa->hint.version, sa->hint.exchange);

@@ -238,6 +238,8 @@ void phase1_respond(struct peer *peer, struct inmsg *m);
 /* As the initiator we are done before the responder has looked at our proof: when it deletes the SA then,
  * or says an error (notify, 0: DELETE), Aggressive Mode failed. False when it was not that. */
 bool aggressive_refused(struct isakmp_sa *sa, uint16_t notify);
+/* As the responder of Main Mode likewise, behind our message 6: that is told, and nothing else. */
+void main_mode_refused(struct isakmp_sa *sa, uint16_t notify);
 /* Something under an SA whose Aggressive Mode still waits for its last message, or works on it. */
 void aggressive_early(struct isakmp_sa *sa, const struct inmsg *m);
 /* What fails is told by child_failed(). */

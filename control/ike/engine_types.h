@@ -145,6 +145,7 @@ struct isakmp_sa {
 	uint64_t offered_kb;
 	struct ike_hint hint; /* what a notify during Main Mode said; changes nothing but sentences */
 	bool heard_natt;      /* something of it came in on port 4500 */
+	bool asked; /* the peer began a Quick Mode under it: it believes who we are */
 	bool locked; /* no Quick Mode and nothing else of phase 2 before XAuth and Mode Config are done */
 	struct access *access; /* NULL: neither of the two */
 	TAILQ_HEAD(, exchange) exchanges;

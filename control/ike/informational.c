@@ -191,6 +191,8 @@ static void info_notified(struct isakmp_sa *sa, const struct notify *n)
 			return;
 		if (n->type == N_AUTHENTICATION_FAILED && aggressive_refused(sa, n->type))
 			return;
+		if (n->type == N_AUTHENTICATION_FAILED || n->type == N_INVALID_ID_INFORMATION)
+			main_mode_refused(sa, n->type);
 		quick_mode_refused(sa, n);
 	}
 }

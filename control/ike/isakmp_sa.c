@@ -368,6 +368,7 @@ void sa_deleted(struct isakmp_sa *sa)
 		return;
 	if (aggressive_refused(sa, 0))
 		return;
+	main_mode_refused(sa, 0);
 	sa_closing(sa, "deleted by the peer");
 	peer_kick(sa->peer);
 }

@@ -34,6 +34,9 @@ struct view mm_public_ours(const struct exchange *x);
 int mm_send_auth(struct exchange *x, uint8_t next);
 /* Heeds RESPONDER-LIFETIME in message 6. */
 void mm_read_lifetime(struct isakmp_sa *sa, const struct inmsg *m);
+/* Who proved itself last gets this for an answer: an error, or (notify 0) a DELETE, at once and before anything was
+ * done under the SA. */
+bool phase1_refusal(const struct isakmp_sa *sa, uint16_t notify);
 /* Its hash verified: see mm_accept(). */
 bool mm_authenticated(struct exchange *x, const struct inmsg *m);
 

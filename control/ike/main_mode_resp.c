@@ -128,6 +128,32 @@ void mm_answer_5(struct exchange *x)
 	}
 }
 
+bool phase1_refusal(const struct isakmp_sa *sa, uint16_t notify)
+{
+	const struct isakmp_sa *o;
+
+	if (sa->state != IKE_SA_ESTABLISHED || sa->access || sa->quick_modes > 0 ||
+	    (!notify && sa->established_us + REFUSED_US < ike_now(sa->ike)))
+		return false;
+	/* the peer deletes one of two that crossed: that is no refusal */
+	TAILQ_FOREACH(o, &sa->peer->sas, link)
+		if (o != sa && !o->dead && o->established_us)
+			return false;
+	return true;
+}
+
+void main_mode_refused(struct isakmp_sa *sa, uint16_t notify)
+{
+	struct ike_diagnosis d;
+
+	if (sa->phase1 != EXCH_IDENTITY_PROTECTION || sa->initiator || sa->asked || sa->hint.notify ||
+	    !phase1_refusal(sa, notify))
+		return;
+	sa->hint = (struct ike_hint){ .proved = true, .deleted = !notify, .notify = notify };
+	diag_phase1_stop(&d, sa, 6, 0);
+	peer_diagnosis(sa->peer, NULL, sa, &d);
+}
+
 void mm_handle_5(struct exchange *x, const struct inmsg *m)
 {
 	if (mm_authenticated(x, m))

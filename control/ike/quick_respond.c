@@ -219,6 +219,7 @@ void qm_handle_1(struct exchange *x, const struct inmsg *m)
 	const struct payload *id_i = payload_find(&m->list, PL_ID, 0);
 	const struct payload *id_r = payload_find(&m->list, PL_ID, 1);
 
+	x->sa->asked = true;
 	if (!qm_choose(x, m))
 		return;
 	q->group = q->choice.t.group;

@@ -116,6 +116,34 @@ Test(diagnosis, identity)
 	two_nodes_end(s);
 }
 
+/* Node 1 initiates, and does not believe the answer: node 0 hears of it when its SA stands already. */
+Test(diagnosis, identity_of_the_responder)
+{
+	struct sim *s = two_nodes();
+
+	ike_id_from_text("somebody.else", &sim_peer_cfg(s, 1, 0)->remote_id);
+	try_for(s, 90);
+	must(s, 1, IKE_DIAG_IDENTITY);
+	const struct ike_diagnosis *d = must(s, 0, IKE_DIAG_OUR_IDENTITY);
+	cr_expect(!d->initiator);
+	cr_expect_eq(d->message, 6);
+	expect_text(d->mend, "local-id: \"node0\"");
+	two_nodes_end(s);
+}
+
+/* A peer that has done with us says nothing about who we are. */
+Test(diagnosis, an_ordinary_delete_is_none)
+{
+	struct sim *s = two_nodes();
+
+	try_for(s, 2);
+	must_be_up(s);
+	cr_assert_eq(ike_down(sim_engine(s, 1), "node0"), 0);
+	sim_run(s, 10 * SEC);
+	cr_expect_null(sim_diagnosis(s, 0, IKE_DIAG_OUR_IDENTITY));
+	two_nodes_end(s);
+}
+
 /* Node 1 says its inner address, node 0 expects the one that it sees. */
 Test(diagnosis, identity_behind_a_nat)
 {

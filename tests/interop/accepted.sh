@@ -73,12 +73,15 @@ refused() {
 	done
 }
 
-# mended NAME WHAT: once that is done
+# mended NAME WHAT: once that is done, in both roles
 mended() {
-	local name=$LAB_NAME/$1/mended
-	clean_slate
-	negotiate initiator
-	if ping_one 10.1.1.1 10.2.1.1; then pass "$name ping; $2"; else fail "$name $2: $(reason)"; fi
+	local name role
+	for role in initiator responder; do
+		name=$LAB_NAME/$1-mended/$role
+		clean_slate
+		negotiate $role
+		if ping_one 10.1.1.1 10.2.1.1; then pass "$name ping; $2"; else fail "$name $2: $(reason)"; fi
+	done
 }
 
 refused_as() {

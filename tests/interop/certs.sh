@@ -96,6 +96,9 @@ mended else 'remote-id: "gwc"'
 shrike_cert rsa gwa-RSA.pem gwa-RSA.key gwa gwb
 swan_cert gwb-RSA.pem gwb-RSA.key gwb gwa Other
 refused_as initiator ours-unknown "does not \(go on after\|answer Main Mode\) message 5" our-identity "local-id: "
+refused_as responder ours-unknown "does not go on after message 6" our-identity "must trust an authority that our certificate leads to"
+swan_cert gwb-RSA.pem gwb-RSA.key gwb gwa Lab
+mended ours-unknown "it knows our authority"
 
 swan_cert gwb-dn.pem gwb-RSA.key "$DN_B" "$DN_A" Lab
 shrike_cert rsa gwa-dn.pem gwa-RSA.key "$DN_A" "$DN_B"

@@ -90,13 +90,13 @@ end_pid() {
 	return 1
 }
 
-# until_true SECONDS COMMAND...: tries every 100 ms until it succeeds; 1 when time is up.
+# until_true SECONDS COMMAND...: tries every 100 ms ($POLL seconds) until it succeeds; 1 when time is up.
 until_true() {
 	local end=$(($(date +%s%N) + $1 * 1000000000))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$(date +%s%N)" -lt $end ] || return 1
-		sleep 0.1
+		sleep "${POLL:-0.1}"
 	done
 }
 
