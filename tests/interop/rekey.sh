@@ -5,6 +5,9 @@
 #   ours, theirs   short lifetimes on one side, of both phases: the rekeys come by themselves
 #   both           both sides replace the keys of either phase at the same moment, by hand
 #   bytes          lifetimes in bytes end first, on either side
+#   packets        likewise those in packets
+#   sequence       our sequence numbers come to an end, as if there had been three thousand million packets before;
+#                  we began phase 1, or strongSwan did
 #   huge           the longest lifetimes that can be asked for
 # shellcheck disable=SC2034
 FLAVOUR=libipsec
@@ -114,6 +117,14 @@ both_at_once() {
 	done
 }
 
+# Twice, for the SA that is current then; each has a hundred packets left.
+near_the_end() {
+	sleep 1
+	"$HERE/sequence.py" "$(cat "$STATE/gw/shrike.pid")" 100 >"$STATE/why" || return
+	sleep 4
+	"$HERE/sequence.py" "$(cat "$STATE/gw/shrike.pid")" 100 >"$STATE/why"
+}
+
 lifetime_left() {
 	shrikectl gw stats --json | jq '[.quick_mode_sas[] | select(.state == "current") | .lifetime_left | floor] | min'
 }
@@ -138,9 +149,14 @@ begin theirs "" "" $'rekey_time = 5\n    over_time = 5\n    rand_time = 0' "reke
 begin both "" "" "" && under_load both 1 3 both_at_once
 VOLUME=1.6M
 begin bytes-ours "lifetime-bytes=1M" "" "" && under_load bytes-ours 0 2
+begin packets-ours "lifetime-packets=1500" "" "" && under_load packets-ours 0 2
 ROLE=responder
 begin bytes-theirs "" "" "" "rekey_bytes=700000 life_bytes=1400000 rand_bytes=0" && under_load bytes-theirs 0 2
+begin packets-theirs "" "" "" "rekey_packets=900 life_packets=1800 rand_packets=0" && under_load packets-theirs 0 2
 unset VOLUME
+for ROLE in initiator responder; do
+	begin sequence "" "" "" && under_load sequence/$ROLE 0 2 near_the_end
+done
 for ROLE in initiator responder; do
 	begin huge "lifetime=7d lifetime-bytes=1000T" "lifetime: 7d" "rekey_time = 3000000000" \
 		"rekey_time=3000000000 life_time=3500000000 rekey_bytes=9000000000000000000 life_bytes=18000000000000000000" && huge $ROLE
