@@ -3,9 +3,11 @@
 #
 #   pfs         with and without on either side: who takes what of the other
 #   many        several children under one Main Mode SA
+#   kinds       a host and a range instead of networks
 #   lists       lists of subnets become one Quick Mode per pair
 #   selector    protocol and port: what fits passes, what does not stays out
 #   on-demand   the first packet brings the tunnel up
+#   reload      one child more, another without its SAs, under pings through the one that stays as it was
 # shellcheck disable=SC2034
 FLAVOUR=libipsec
 . "$(dirname "$0")/lib.sh"
@@ -130,6 +132,31 @@ on_demand() {
 	fi
 }
 
+spis() { shrikectl gw stats --json | jq -c '[.quick_mode_sas[] | select(.child == "one" and .state == "current") | .spi] | sort'; }
+
+reload_changes_the_rest() {
+	local before
+	SHRIKE_CHILDREN=$(head -n 2 <<<"$MANY") SWAN_CHILDREN=$MANY
+	swan_reload && shrike_reload || { fail "reload not loaded: $(reason)"; return; }
+	clean_slate
+	start_child initiator one && start_child initiator two || { fail "reload no tunnel to begin with: $(reason)"; return; }
+	ping_one 10.1.1.1 10.2.1.1
+	before=$(spis)
+	ping_flood 10.1.1.1 10.2.1.1 3
+	sleep 0.5
+	SHRIKE_CHILDREN="$(head -n 1 <<<"$MANY")"$'\n'"$(tail -n 1 <<<"$MANY")"
+	shrike_reload || { fail "reload not loaded: $(reason)"; return; }
+	start_child initiator three
+	ping_wait
+	if [ "$PING_LOST" != 0 ] || [ "$(spis)" != "$before" ]; then
+		fail "reload lost $PING_LOST of $PING_SENT pings, SPIs $before, then $(spis): $(reason)"
+	elif ! ping_one 10.1.3.1 10.2.3.1 || [ "$(shrikectl gw stats --json | jq '[.quick_mode_sas[] | select(.child == "two" and .state == "current")] | length')" != 0 ]; then
+		fail "reload the new child carries nothing, or the old one is still there: $(reason)"
+	else
+		pass "reload lost 0 of $PING_SENT pings of the child that stays, under the same SPIs; the new one carries pings, the third is gone"
+	fi
+}
+
 CHILDREN="net 1 aes128gcm16"
 site_up children
 for ours in none modp2048; do
@@ -139,6 +166,13 @@ done
 SHRIKE_CHILDREN=$MANY SWAN_CHILDREN=$MANY
 swan_reload && shrike_reload || fail "many not loaded: $(reason)"
 together many 10.1.1.1:10.2.1.1 10.1.2.1:10.2.2.1 10.1.3.1:10.2.3.1 -- one two three
+
+SHRIKE_CHILDREN="host 5 aes128gcm16 local=[10.1.5.1] remote=[10.2.5.1]
+range 6 aes128gcm16 local=[10.1.6.1-10.1.6.9] remote=[10.2.6.0-10.2.6.99]"
+SWAN_CHILDREN="host 5 aes128gcm16 local_ts=10.2.5.1/32 remote_ts=10.1.5.1/32
+range 6 aes128gcm16 local_ts=10.2.6.0-10.2.6.99 remote_ts=10.1.6.1-10.1.6.9"
+swan_reload && shrike_reload || fail "kinds not loaded: $(reason)"
+together kinds 10.1.5.1:10.2.5.1 10.1.6.1:10.2.6.1 -- host range
 
 SWAN_CHILDREN=$LISTS
 SHRIKE_CHILDREN="lists 8 aes128gcm16 local=[10.1.8.0/24,10.1.9.0/24] remote=[10.2.8.0/24,10.2.9.0/24]"
@@ -155,4 +189,6 @@ selector
 SHRIKE_CHILDREN="net 1 aes128gcm16 start=on-demand" SWAN_CHILDREN="net 1 aes128gcm16"
 swan_reload && shrike_reload || fail "on-demand not loaded: $(reason)"
 on_demand
+
+reload_changes_the_rest
 the_end children
