@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What phase 2 can agree on besides the everyday algorithms, with strongSwan on a Linux kernel (User Mode Linux),
-# each in both roles: ciphers with salts, ESN, SHA-256 at 96 bits, NULL, GMAC, AH, and transport mode.
+# each in both roles: ciphers with salts, ESN, SHA-256 at 96 bits, NULL, GMAC, AH, and transport mode. When strongSwan
+# begins in another mode than ours, "shrikectl why" has the line that mends it (as the responder it takes either).
 # shellcheck disable=SC2034
 FLAVOUR=uml
 . "$(dirname "$0")/lib.sh"
@@ -70,6 +71,30 @@ transport_case() {
 	done
 }
 
+# mode_case OURS THEIRS
+mode_case() {
+	local name=$FLAVOUR/phase2/mode-$1/responder line
+	SWAN_CHILDREN="transport 14 aes128gcm16 local_ts=10.9.0.2/32 remote_ts=10.9.0.1/32 mode=$2"
+	SHRIKE_CHILDREN="transport 14 aes128gcm16 local=[10.9.0.1] remote=[10.9.0.2] mode=$1"
+	clean_slate
+	swan_reload && shrike_reload || { fail "$name not loaded: $(reason)"; return; }
+	if start_child responder transport; then
+		fail "$name was negotiated: $(shrikectl gw sa | tr '\n' ' ')"
+		return
+	fi
+	line=$(shrikectl gw why gw-b --json | jq -r '[.diagnoses[] | select(.code == "mode")][0].mend.lines[0]')
+	if [ "$line" != "mode: $2" ]; then
+		fail "$name the line that mends it is '$line': $(reason)"
+		return
+	fi
+	SHRIKE_CHILDREN="${SHRIKE_CHILDREN%mode=*}${line/: /=}"
+	if shrike_reload && start_child responder transport; then
+		pass "$name $(shrikectl gw why gw-b --json | jq -r '[.diagnoses[] | select(.code == "mode")][0].text // "mended"'); $line"
+	else
+		fail "$name '$line' does not mend it: $(reason)"
+	fi
+}
+
 site_up phase2
 while read -r name k esp _; do
 	[ -z "$ONLY" ] || [ "$ONLY" = "$name" ] || continue
@@ -77,6 +102,10 @@ while read -r name k esp _; do
 done <<<"$SHRIKE_CHILDREN"
 if [ -z "$ONLY" ] || [ "$ONLY" = transport ]; then
 	transport_case transport false
+	SWAN_BEFORE=$SWAN_CHILDREN SHRIKE_BEFORE=$SHRIKE_CHILDREN
+	mode_case tunnel transport
+	mode_case transport tunnel
+	SWAN_CHILDREN=$SWAN_BEFORE SHRIKE_CHILDREN=$SHRIKE_BEFORE
 	# Both say that they sit behind a NAT, so that NAT-OA is sent and read (RFC 3947 section 5.2).
 	SWAN_ENCAP=yes ENCAP=force
 	SWAN_CHILDREN=${SWAN_CHILDREN##*$'\n'} SHRIKE_CHILDREN=${SHRIKE_CHILDREN##*$'\n'}
