@@ -139,15 +139,26 @@ static void proto_str(uint8_t proto, char *buf, size_t size)
 		snprintf(buf, size, "%u", proto);
 }
 
+static const char *port_str(uint16_t port, char *buf, size_t size)
+{
+	snprintf(buf, size, port ? "%u" : "any", port);
+	return buf;
+}
+
 const char *selector_str(const struct selector *s, char *buf, size_t size)
 {
-	char l[RANGE_STR_LEN], r[RANGE_STR_LEN], extra[32] = "", proto[8];
+	char l[RANGE_STR_LEN], r[RANGE_STR_LEN], extra[32] = "", proto[8], lp[8], rp[8];
 
-	if (s->proto || s->local_port || s->remote_port) {
+	if (s->proto)
 		proto_str(s->proto, proto, sizeof(proto));
-		snprintf(extra, sizeof(extra), " [%s/%u-%u]", proto, s->local_port,
-			 s->remote_port);
-	}
+	else
+		snprintf(proto, sizeof(proto), "any");
+	if (s->local_port || s->remote_port)
+		snprintf(extra, sizeof(extra), " [%s/%s === %s]", proto,
+			 port_str(s->local_port, lp, sizeof(lp)),
+			 port_str(s->remote_port, rp, sizeof(rp)));
+	else if (s->proto)
+		snprintf(extra, sizeof(extra), " [%s]", proto);
 	snprintf(buf, size, "%s === %s%s", ip_range_str(&s->local, l, sizeof(l)),
 		 ip_range_str(&s->remote, r, sizeof(r)), extra);
 	return buf;

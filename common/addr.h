@@ -53,7 +53,7 @@ const char *ip_addr_str(const struct ip_addr *a, char *buf, size_t size);
 const char *ip_prefix_str(const struct ip_prefix *p, char *buf, size_t size);
 /* Prints a range as a prefix where it is one. */
 const char *ip_range_str(const struct ip_range *r, char *buf, size_t size);
-/* "10.1.0.0/24 === 10.2.0.0/24 [tcp/443]" */
+/* "10.1.0.0/24 === 10.2.0.0/24 [tcp/any === 443]"; the brackets only where a protocol or a port is meant. */
 const char *selector_str(const struct selector *s, char *buf, size_t size);
 
 struct ip_addr ip_addr_v4(uint32_t host_order);

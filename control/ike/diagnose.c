@@ -5,7 +5,7 @@
 #include <string.h>
 
 void diag_begin(struct ike_diagnosis *d, enum ike_diag code, const struct peer *peer,
-		       const struct child *child, const struct ike_path *path, bool initiator)
+		const struct child *child, const struct ike_path *path, bool initiator)
 {
 	memset(d, 0, sizeof(*d));
 	d->code = code;
@@ -23,7 +23,7 @@ void diag_begin(struct ike_diagnosis *d, enum ike_diag code, const struct peer *
 }
 
 void diag_begin_sa(struct ike_diagnosis *d, enum ike_diag code, const struct isakmp_sa *sa,
-			  const struct child *child)
+		   const struct child *child)
 {
 	diag_begin(d, code, sa->peer, child, &sa->path, sa->initiator);
 	d->nat = sa->nat_local || sa->nat_remote;
@@ -40,7 +40,7 @@ struct ike_difference *diag_differs(struct ike_diagnosis *d, const char *what)
 }
 
 void diag_text_differs(struct ike_diagnosis *d, const char *what, const char *ours,
-			      const char *theirs)
+		       const char *theirs)
 {
 	struct ike_difference *e = diag_differs(d, what);
 

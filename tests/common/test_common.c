@@ -36,6 +36,24 @@ Test(addr, bad_text_is_refused)
 		cr_assert_eq(ip_range_parse(bad[i].text, &r), bad[i].rc, "%s", bad[i].text);
 }
 
+Test(addr, selectors_as_text)
+{
+	struct selector s = { .local = { ip_addr_v4(0x0a010000), ip_addr_v4(0x0a0100ff) },
+			      .remote = { ip_addr_v4(0x0a020001), ip_addr_v4(0x0a020009) } };
+	char buf[SELECTOR_STR_LEN];
+
+	cr_expect_str_eq(selector_str(&s, buf, sizeof(buf)), "10.1.0.0/24 === 10.2.0.1-10.2.0.9");
+	s.proto = 6;
+	cr_expect_str_eq(selector_str(&s, buf, sizeof(buf)), "10.1.0.0/24 === 10.2.0.1-10.2.0.9 [tcp]");
+	s.remote_port = 443;
+	cr_expect_str_eq(selector_str(&s, buf, sizeof(buf)),
+			 "10.1.0.0/24 === 10.2.0.1-10.2.0.9 [tcp/any === 443]");
+	s.local_port = 65535;
+	s.proto = 132;
+	cr_expect_str_eq(selector_str(&s, buf, sizeof(buf)),
+			 "10.1.0.0/24 === 10.2.0.1-10.2.0.9 [132/65535 === 443]");
+}
+
 Test(addr, selector_containment)
 {
 	struct selector wide = { 0 }, narrow;
