@@ -5,6 +5,7 @@
 #
 #   peers-scale.sh [N [SECONDS [LIFETIME [START]]]]    START passive: the peers call; immediate: the gateway does
 . "$(dirname "$0")/lib.sh"
+. "$HERE/peers-conf.sh"
 lab_init peers-scale
 N=${1:-10000} SECONDS_UP=${2:-60} LIFE=${3:-0} START=${4:-passive}
 SIM=$BUILD/bench/ike/shrike_sim_peers
@@ -12,38 +13,6 @@ PAUSE_MS=${PAUSE_MS:-10} LIST_S=${LIST_S:-1} PEER_KB=${PEER_KB:-16}
 PER_SECOND=${PER_SECOND:-1000}
 
 have_shrike && [ -x "$SIM" ] || { fail "peers-scale no shrike in $BUILD: run scripts/build"; exit 1; }
-
-# config: as bench/ike/node.c has it for the other side
-config() {
-	mkdir -p "$STATE/a"
-	(umask 077 && printf 'simulated peers share one secret' >"$STATE/a/all.psk")
-	{
-		shrike_system a 10.9.0.1 10.101.0.254 | sed 's/memory: .*/memory: 768M\n  sa-slots: 65536/; s/stats-interval: .*/stats-interval: '"${STATS:-10s}"'/; s/qdisc_bypass=0/qdisc_bypass=1/'
-		cat <<C
-routes:
-  - to: 0.0.0.0/0
-    via: 10.9.0.2
-secrets:
-  - name: all
-    file: all.psk
-peers:
-C
-		awk -v n="$N" -v life="$LIFE" -v start="$START" 'function net(first, i, a) {
-			a = i * 8
-			return first "." int(a / 65536) "." int(a / 256) % 256 "." a % 256 "/29"
-		}
-		BEGIN { for (i = 0; i < n; i++) {
-			a = 256 + i
-			printf "  - name: p%d\n    local: 10.9.0.1\n    remote: 10.%d.%d.%d\n    secret: all\n", i, 64 + int(a / 65536), int(a / 256) % 256, a % 256
-			print "    proposals: [aes128-sha256-x25519]\n    dpd: 0\n    children:"
-			if (life) printf ""
-			for (k = 0; k < 2; k++) {
-				printf "      - name: c%d\n        local: [%s]\n        remote: [%s]\n        proposals: [aes128gcm16]\n        start: %s\n", k, net(100, i * 2 + k), net(101, i * 2 + k), start
-				if (life) printf "        lifetime: %ds\n        rekey-margin: %ds\n", life, life / 4
-			}
-		} }'
-	} >"$STATE/a/shrike.yaml"
-}
 
 # ms COMMAND...: how long it took
 ms() {
@@ -61,7 +30,8 @@ netns_add p
 link_add s wan p wan
 netns_add host-s
 link_add s lan host-s h0
-config
+mkdir -p "$STATE/a"
+peers_conf "$STATE/a" "$N" aes128-sha256-x25519 "$START" "$LIFE" >"$STATE/a/shrike.yaml"
 check_ms=$(ms "$SHRIKE" --check "$STATE/a/shrike.yaml")
 began=$(date +%s%N)
 shrike_up a s || { fail "peers-scale the daemon does not start"; exit 1; }
