@@ -73,7 +73,7 @@ static struct ip_prefix prefix(uint32_t addr, uint8_t len)
 	return (struct ip_prefix){ ip_addr_v4(addr), len };
 }
 
-/* A neighbour asks for our address, and so is known. */
+/* A neighbour asks for our address, or answers, and so is known. */
 static void arp_in(unsigned port, uint32_t from, uint32_t to)
 {
 	static const uint8_t head[8] = { 0, 1, 8, 0, 6, 4, 0, 1 };
@@ -207,6 +207,14 @@ uint32_t rig_spi_of(struct rte_mbuf *frame)
 	if (load_be16(eth + ETH_TYPE) != ETHERTYPE_IP4 || eth[ETH_LEN + IP4_PROTO] != PROTO_ESP)
 		return 0;
 	return load_be32(eth + ETH_LEN + IP4_LEN);
+}
+
+void rig_arp_answer(unsigned port, struct rte_mbuf *frame)
+{
+	const uint8_t *arp = rte_pktmbuf_mtod(frame, const uint8_t *);
+
+	if (load_be16(arp + ETH_TYPE) == ETHERTYPE_ARP && arp[ETH_LEN + 7] == 1)
+		arp_in(port, load_be32(arp + ETH_LEN + 24), load_be32(arp + ETH_LEN + 14));
 }
 
 void rig_turn(struct rte_mbuf *frame)

@@ -70,6 +70,8 @@ bool rig_frame_in(unsigned port, unsigned queue, struct rte_mbuf *pkt, bool may_
 struct rte_mbuf *rig_leaving(unsigned port, unsigned queue);
 /* The SPI of an ESP frame; 0: it is none. */
 uint32_t rig_spi_of(struct rte_mbuf *frame);
+/* When it asks for a neighbour's address: the neighbour is heard of. */
+void rig_arp_answer(unsigned port, struct rte_mbuf *frame);
 /* ESP of ours becomes a packet of the peer's, without its Ethernet header. */
 void rig_turn(struct rte_mbuf *frame);
 
