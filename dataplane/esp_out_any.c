@@ -72,7 +72,8 @@ static enum drop_reason transport6(const struct sa *sa, struct out_pkt *o, const
 	return KEEP;
 }
 
-/* Sizes; an IPv6 packet that any link carries is never too big: the outer one is fragmented. */
+/* Sizes. An IPv6 packet that any link carries is never too big: the outer one is fragmented. Nor is one in transport
+ * mode, which is our own: its fragments come behind ESP or AH (RFC 4303 section 3.3.4). */
 static enum drop_reason measure(const struct sa *sa, struct out_pkt *o, bool v6)
 {
 	uint32_t body = o->len - o->keep;
@@ -85,7 +86,7 @@ static enum drop_reason measure(const struct sa *sa, struct out_pkt *o, bool v6)
 		return DROP_too_big;
 	if (!sa->outer_mtu || o->total <= sa->outer_mtu)
 		return KEEP;
-	if (v6 && o->len <= IP6_MTU_MIN) {
+	if (v6 && (o->len <= IP6_MTU_MIN || sa->path == SA_PATH_TRANSPORT)) {
 		o->frag = 0;
 		return KEEP;
 	}
