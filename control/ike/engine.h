@@ -295,7 +295,7 @@ void natt_oa_write(struct msgbuf *m, const struct isakmp_sa *sa, bool initiator)
 /* What the peer says of them; whatever it leaves out stays IP_NONE. */
 void natt_oa_read(struct exchange *x, const struct payload_list *l);
 /* As far as the message does not grow beyond room bytes. */
-void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa, size_t room);
+void vendor_write(struct msgbuf *m, struct isakmp_sa *sa, size_t room);
 void vendor_read(struct isakmp_sa *sa, const struct payload_list *l);
 
 #endif

@@ -128,6 +128,7 @@ struct isakmp_sa {
 	bool nat_local, nat_remote, encap;
 	bool peer_dpd; /* it said so */
 	bool peer_fragments;   /* likewise that it takes fragments */
+	bool told_fragments;   /* we said that we do */
 	uint16_t fragment_ids; /* of messages of ours, used */
 	bool peer_parallel; /* likewise: it is one of us, takes any number of exchanges at once, numbers
 			     * parallel pairs, and settles collisions of Main Modes by cookies */

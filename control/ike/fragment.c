@@ -268,12 +268,13 @@ static bool fragment_take(struct ike *ike, struct isakmp_sa *sa, struct peer *pe
 }
 
 /* Those of a peer that may have any address are taken until it has said which peer it is: another one
- * of that kind may want them. */
+ * of that kind may want them. And where we said in another one's name that we take them, we do. */
 static bool fragments_refused(const struct isakmp_sa *sa, const struct peer *peer)
 {
 	bool known = peer->cfg.remote.family != IP_NONE || (sa && sa->established_us);
 
-	return known && peer->cfg.fragmentation == FRAGMENTATION_NO;
+	return known && !(sa && sa->told_fragments) &&
+	       peer->cfg.fragmentation == FRAGMENTATION_NO;
 }
 
 bool fragment_input(struct ike *ike, struct isakmp_sa *sa, struct inmsg *m, struct buf *whole)

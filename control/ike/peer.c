@@ -305,8 +305,10 @@ void peer_forget_before(struct peer *p, uint64_t before, struct isakmp_sa *excep
 	struct pair *pair;
 
 	TAILQ_FOREACH(sa, &p->sas, link) {
+		/* what it spoke under since then, it still has */
 		if (sa->dead || sa == except || !sa->established_us ||
-		    sa->established_us >= before || !same_client(sa, except))
+		    sa->established_us >= before || sa->last_rx_us >= before ||
+		    !same_client(sa, except))
 			continue;
 		ike_event(p->ike, IKE_EV_PHASE1_DOWN, p, NULL, sa, "the peer has started anew");
 		sa_kill(sa);

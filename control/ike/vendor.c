@@ -72,15 +72,17 @@ static void vendor_put(struct msgbuf *m, size_t room, const uint8_t *id, size_t 
 
 /* The initiator lists all that it knows, the responder only what it chose from the list; what it cannot do without
  * first. */
-void vendor_write(struct msgbuf *m, const struct isakmp_sa *sa, size_t room)
+void vendor_write(struct msgbuf *m, struct isakmp_sa *sa, size_t room)
 {
 	for (size_t i = 0; i < N_VENDORS; i++) {
 		const struct vendor_id *v = &vendor_table[i];
 		if (sa->initiator || v->natt == NATT_NONE || v->natt == sa->natt)
 			vendor_put(m, room, v->id, sizeof(v->id));
 	}
-	if (sa->peer->cfg.fragmentation != FRAGMENTATION_NO)
+	if (sa->peer->cfg.fragmentation != FRAGMENTATION_NO) {
 		vendor_put(m, room, vendor_fragments, sizeof(vendor_fragments));
+		sa->told_fragments = true;
+	}
 	for (unsigned i = 0; i < 2 && sa->peer->cfg.auth == AUTH_KERBEROS; i++)
 		vendor_put(m, room, gss_ids[i], sizeof(gss_ids[i]));
 	if (!sa->peer->cfg.access)

@@ -248,8 +248,8 @@ static void op_remove(void *ctx, const struct sa_ref *ref, enum sa_dir dir)
 	sim_say(n->sim, "node %u removes %s %08x", n->idx, dir == SA_IN ? "in " : "out", sa->p.spi);
 	if (dir == SA_OUT)
 		sim_flow_end(sa);
-	else if (sa->dead)
-		n->used_up[n->n_used_up++ % SIM_USED_UP] = sa->p.spi;
+	if (sa->dead) /* the pair goes with either of the two */
+		n->used_up[n->n_used_up++ % SIM_USED_UP] = ref->spi;
 	LIST_REMOVE(sa, bucket);
 	n->n_sas--;
 	free(sa);
