@@ -105,6 +105,7 @@ void access_done(struct isakmp_sa *sa)
 	if (!sa->locked || sa->dead)
 		return;
 	sa->locked = false;
+	sa->peer->main_us = ike_now(sa->ike) - sa->created_us; /* nothing can be made under it before */
 	timer_cancel(&sa->ike->timers, &a->timer);
 	if (a->contact)
 		peer_forget_before(sa->peer, sa->heard_us, sa);

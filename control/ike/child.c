@@ -85,6 +85,13 @@ static bool child_outlived(const struct child *child, const struct pair *p)
 	return false;
 }
 
+/* Somebody negotiates this pair, and has not given up: an initiator that does says nothing. */
+static bool pair_under_way(const struct pair *p)
+{
+	return !p->dead && p->state == PAIR_NEW &&
+	       (p->initiator || ike_now(p->ike) < p->created_us + QUICK_STALLED_US);
+}
+
 /* A pair that is due and whose successor nobody negotiates yet, or NULL: of parallel ones first that
  * whose volume runs out. */
 static struct pair *child_due(struct child *child)
@@ -96,7 +103,7 @@ static struct pair *child_due(struct child *child)
 		if (p->dead || p->state != PAIR_LIVE || !p->rekey_due || child_outlived(child, p))
 			continue;
 		TAILQ_FOREACH(o, &child->pairs, link)
-			taken |= !o->dead && o->state == PAIR_NEW && o->idx == p->idx;
+			taken |= o->idx == p->idx && pair_under_way(o);
 		if (!taken && (!due || (p->runs_out && !due->runs_out)))
 			due = p;
 	}

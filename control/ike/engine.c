@@ -178,8 +178,8 @@ drop:
 /* One that was replaced, or that has made its last Quick Mode, answers as long as it is there. */
 static bool sa_answers(const struct isakmp_sa *sa, uint32_t msgid)
 {
-	return (sa->state == IKE_SA_ESTABLISHED || sa->state == IKE_SA_REKEYED) && msgid != 0 &&
-	       !sa_msgid_used(sa, msgid);
+	return (sa->state == IKE_SA_ESTABLISHED || sa->state == IKE_SA_REKEYED) && !sa->used_up &&
+	       msgid != 0 && !sa_msgid_used(sa, msgid);
 }
 
 static void input_quick(struct isakmp_sa *sa, struct inmsg *m)

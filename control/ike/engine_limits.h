@@ -15,6 +15,7 @@
 #define REPLIES_MAX   12            /* repeats of a stored reply to duplicates */
 #define LINGER_US     (70 * SECOND) /* a finished exchange still knows duplicates that long */
 #define GRACE_US      (10 * SECOND) /* an SA that was replaced lives on that long */
+#define USED_UP_US    (2 * SECOND) /* an ISAKMP SA whose volume is used up ends what it has begun */
 #define TOLD_US       (5 * SECOND) /* after the DELETE of an old pair its inbound side stays so long */
 #define OLD_PAIRS_MAX 16           /* of those: more only when new ones come that fast */
 #define SWITCH_US     SECOND       /* after message 3 the old SA sends on for that long */

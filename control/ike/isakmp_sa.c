@@ -425,7 +425,7 @@ static void sa_life(void *arg)
 		if (sa_negotiates(sa) && ike_now(ike) < sa->expires_us)
 			timer_set(&ike->timers, &sa->life, ike_now(ike) + GRACE_US);
 		else
-			sa_close(sa, "replaced by a newer one");
+			sa_close(sa, sa->used_up ? "its volume is used up" : "replaced by a newer one");
 	} else if (!sa->soft_done && !sa->used_up) {
 		sa->soft_done = true;
 		timer_set(&ike->timers, &sa->life, sa->expires_us);
@@ -433,8 +433,12 @@ static void sa_life(void *arg)
 			sa->peer->want_phase1 = true;
 			peer_kick(sa->peer);
 		}
+	} else if (sa->used_up) {
+		/* a DELETE could overtake the last message of a Quick Mode; nothing new begins */
+		sa_retire(sa, USED_UP_US);
+		peer_kick(sa->peer);
 	} else {
-		sa_close(sa, sa->used_up ? "its volume is used up" : "its lifetime is over");
+		sa_close(sa, "its lifetime is over");
 		peer_kick(sa->peer);
 	}
 }

@@ -461,10 +461,17 @@ void quick_mode_refused(struct isakmp_sa *sa, const struct notify *n)
 	}
 	if (open != 1)
 		return; /* nobody, or no telling whom it means: it will time out */
-	/* where Quick Modes are limited the peer may have counted more of them than we */
-	if (n->type == N_NO_PROPOSAL_CHOSEN && sa->quick_modes < sa->peer->cfg.quick_limit &&
-	    sa->quick_modes)
+	/* where Quick Modes are limited the peer may have counted more of them than we: the next goes
+	 * under a new Main Mode SA, at once */
+	struct child *child = only->qm.child;
+	bool beyond = n->type == N_NO_PROPOSAL_CHOSEN && sa->quick_modes &&
+		      sa->quick_modes < sa->peer->cfg.quick_limit;
+	if (beyond)
 		sa->quick_modes = sa->peer->cfg.quick_limit;
 	diag_quick_refused(&d, sa, only->qm.pair, n->type);
 	exchange_diagnose(only, 0, &d);
+	if (beyond) {
+		child->retry_at = ike_now(sa->ike);
+		peer_kick(sa->peer);
+	}
 }

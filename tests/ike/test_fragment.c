@@ -215,6 +215,26 @@ Test(fragment, no_takes_none)
 	long_certs_end(s);
 }
 
+/* Who has said, in the name of another connection, that it takes them, takes them. */
+Test(fragment, what_was_announced_is_taken)
+{
+	struct sim *s = long_certs(FRAGMENTATION_YES, FRAGMENTATION_YES);
+	struct isakmp_sa *sa;
+	struct ike_totals t;
+
+	sim_start(s);
+	for (unsigned i = 0; i < 5000 && !(sim_engine(s, 0) && node_sa(s, 0)); i++)
+		sim_run(s, SEC / 1000);
+	sa = node_sa(s, 0);
+	cr_assert(sa && sa->told_fragments);
+	sa->peer->cfg.fragmentation = FRAGMENTATION_NO;
+	sim_run(s, 5 * SEC);
+	t = totals(s, 0);
+	cr_expect_eq(t.fragments_dropped, 0);
+	must_be_up(s);
+	long_certs_end(s);
+}
+
 /* The sets of every transmission complete each other: with a third of the fragments lost, no set of
  * some fifteen ever comes through whole. */
 Test(fragment, retransmissions_complete_each_other)

@@ -1,6 +1,7 @@
 /* Lifetimes: both sides keep the shorter one of what they want. */
 #include <stdio.h>
 
+#include "isakmp_sa.h"
 #include "two_nodes.h"
 
 static uint64_t hard_bytes[2];
@@ -295,8 +296,34 @@ Test(lifetime, of_phase_1_in_kilobytes_is_a_hard_limit)
 		sim_run(s, SEC / 10);
 	}
 	cr_expect_null(node_sa(s, 1));
+	sim_run(s, 3 * SEC);
 	cr_expect_null(node_sa(s, 0), "it was told");
 	sim_run(s, 60 * SEC);
+	two_nodes_end(s);
+}
+
+/* A DELETE could overtake the last message of a Quick Mode: what has begun comes to its end. */
+Test(lifetime, of_phase_1_in_kilobytes_ends_what_is_begun)
+{
+	struct sim *s = phase1_with(3600, 3600, 0, 8);
+	struct isakmp_sa *sa = node_sa(s, 0);
+	struct ike_totals t;
+
+	ike_totals(sim_engine(s, 0), &t);
+	uint64_t pairs = t.phase2.count;
+	cr_assert_eq(ike_rekey(sim_engine(s, 1), "node0/net0"), 0);
+	for (unsigned i = 0; i < 50 && !sa_negotiates(sa); i++)
+		sim_run(s, SEC / 1000);
+	cr_assert(sa_negotiates(sa));
+	sa->bytes = sa->life_bytes;
+	sa_count(sa, 1);
+	sim_run(s, SEC / 10);
+	cr_expect_eq(sa->state, IKE_SA_REKEYED);
+	ike_totals(sim_engine(s, 0), &t);
+	cr_expect_eq(t.phase2.count, pairs + 1);
+	sim_run(s, 30 * SEC);
+	must_be_up(s);
+	cr_expect_neq(node_sa(s, 0), sa);
 	two_nodes_end(s);
 }
 

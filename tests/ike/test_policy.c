@@ -105,6 +105,48 @@ Test(policy, a_limit_of_a_responder_that_may_not_call)
 	two_nodes_end(s);
 }
 
+/* The initiator has counted less than the responder: its next Quick Mode goes under a new Main Mode SA, and
+ * at once. */
+Test(policy, a_refusal_beyond_the_limit_means_a_new_main_mode)
+{
+	struct sim *s = two_nodes();
+	uint32_t before;
+
+	sim_peer_cfg(s, 0, 1)->quick_limit = 1;
+	sim_peer_cfg(s, 1, 0)->quick_limit = 5;
+	sim_peer_cfg(s, 0, 1)->initiate = false;
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	before = node_pair(s, 1)->ref.spi;
+	cr_assert_eq(ike_rekey(sim_engine(s, 1), "node0/net0"), 0);
+	sim_run(s, SEC / 2);
+	cr_expect_eq(node_pair(s, 1)->ref.spi, before);
+	cr_expect_eq(node_pair(s, 1)->state, PAIR_OLD, "%s", sim_last_error(s, 1, 0));
+	two_nodes_end(s);
+}
+
+/* An initiator that gives up says nothing: the pair that it wanted is in nobody's way for long. */
+Test(policy, an_abandoned_quick_mode_does_not_keep_what_is_due)
+{
+	struct sim *s = two_nodes();
+	struct pair *pair, *theirs;
+
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	must_be_up(s);
+	pair = node_pair(s, 1);
+	theirs = pair_new(pair->child, pair->idx, false, NULL);
+	cr_assert_not_null(theirs);
+	pair->rekey_due = true;
+	cr_expect_not(child_has_work(pair->child));
+	theirs->created_us -= 3 * SEC;
+	cr_expect(child_has_work(pair->child));
+	pair->rekey_due = false;
+	pair_kill(theirs);
+	two_nodes_end(s);
+}
+
 /* What is due waits, at both ends, for the Main Mode that only one of them can make: then only that one
  * renews it. */
 Test(policy, both_do_not_renew_at_once_under_a_new_main_mode)

@@ -173,6 +173,26 @@ Test(renewal, the_children_stay)
 	two_nodes_end(s);
 }
 
+/* INITIAL-CONTACT ends what stood before it began, but not what the peer has spoken under since. */
+Test(renewal, a_new_start_of_the_peer_leaves_what_it_uses)
+{
+	struct sim *s = two_nodes();
+	struct isakmp_sa *sa, newer;
+
+	sim_start(s);
+	sim_run(s, 5 * SEC);
+	sa = node_sa(s, 0);
+	cr_assert_not_null(sa);
+	newer = *sa;
+	sa->last_rx_us = sim_now(s);
+	peer_forget_before(sa->peer, sim_now(s) - SEC, &newer);
+	cr_expect_not(sa->dead);
+	peer_forget_before(sa->peer, sim_now(s) + 1, &newer);
+	cr_expect(sa->dead);
+	sim_run(s, 60 * SEC);
+	two_nodes_end(s);
+}
+
 /* After the DELETE of an old pair the peer takes nothing through it any more, whatever else may fail. */
 Test(renewal, nothing_leaves_through_a_pair_that_was_given_up)
 {
