@@ -373,11 +373,12 @@ static bool qm_same_selectors(struct exchange *x, const struct payload *id_i,
 }
 
 /* The last one that the SA may carry was its maker's, see qm_beyond_limit(). True after failing the
- * exchange. */
+ * exchange, and telling the peer, in whose way its half of the pair would be. */
 static bool qm_too_late(struct exchange *x)
 {
 	if (x->sa->initiator || !sa_quick_beyond(x->sa, true))
 		return false;
+	info_delete_pair(x->sa, x->qm.pair);
 	exchange_fail(x, 0, "Quick Mode for %s gives way to one that %s began at the same time: one Main "
 		      "Mode SA may carry %u", x->qm.child->cfg.name, x->sa->peer->cfg.name,
 		      x->sa->peer->cfg.quick_limit);

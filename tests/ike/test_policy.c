@@ -202,6 +202,33 @@ Test(policy, the_last_quick_mode_is_the_makers)
 	two_nodes_end(s);
 }
 
+/* Both begin two where three may be made: one of those that are not the maker's gives way, and says so. */
+Test(policy, what_gives_way_leaves_no_half_of_a_pair)
+{
+	static const char *const names[2][2] = { { "node1/net0", "node1/net1" },
+						 { "node0/net0", "node0/net1" } };
+	struct sim *s = two_nodes();
+	struct child *c;
+	struct pair *pair;
+
+	for (unsigned i = 0; i < 2; i++)
+		sim_peer_cfg(s, i, 1 - i)->quick_limit = 5;
+	give_children(s, 2);
+	sim_start(s);
+	sim_run(s, 10 * SEC);
+	for (unsigned i = 0; i < 4; i++)
+		cr_assert_eq(ike_rekey(sim_engine(s, i % 2), names[i % 2][i / 2]), 0);
+	sim_run(s, SEC / 2);
+	for (unsigned i = 0; i < 2; i++)
+		TAILQ_FOREACH(c, &node_sa(s, i)->peer->children, link)
+			TAILQ_FOREACH(pair, &c->pairs, link)
+				cr_expect(pair->dead || pair->state != PAIR_NEW, "node %u, %s", i,
+					  c->cfg.name);
+	sim_run(s, 60 * SEC);
+	cr_expect_eq(sim_pairs(s, 0), 2);
+	two_nodes_end(s);
+}
+
 /* Whichever of limit and lifetime is first: time ends it before the number does. */
 Test(policy, the_lifetime_ends_what_the_limit_has_not)
 {
