@@ -24,11 +24,8 @@ LABS=6    # no more than those
 # No goodbye: it costs a second or two each time. The peer forgets what there was, too: what it begins next
 # must not go under an SA that we have lost.
 gw_kill() {
-	local pid
 	swan peer --terminate --ike t --force --timeout 1 >/dev/null 2>&1
-	pid=$(cat "$STATE/gw/shrike.pid" 2>/dev/null) || return 0
-	kill -KILL "$pid" 2>/dev/null
-	wait "$pid" 2>/dev/null
+	shrike_kill gw
 }
 
 # ours 'LINE' [SED...]: shrike's configuration with that child, changed by sed expressions, started anew

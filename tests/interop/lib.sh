@@ -269,6 +269,15 @@ shrike_down() {
 	end_pid "$pid"
 }
 
+# shrike_kill NAME: SIGKILL, and it is gone
+shrike_kill() {
+	local pid
+	pid=$(cat "$STATE/$1/shrike.pid" 2>/dev/null) || return 0
+	kill -KILL "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	return 0
+}
+
 # shrikectl NAME ARGUMENTS...
 shrikectl() {
 	local name=$1

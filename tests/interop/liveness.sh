@@ -110,8 +110,7 @@ peer_restarts() {
 }
 
 kill_shrike() {
-	kill -KILL "$(cat "$STATE/gw/shrike.pid")"
-	wait "$(cat "$STATE/gw/shrike.pid")" 2>/dev/null
+	shrike_kill gw
 	rm -f "$STATE/gw/control.sock"
 	shrike_up gw s
 }

@@ -157,7 +157,7 @@ DPD=1s
 gateway a 1 "0 1 2"
 reload a
 sleep 0.5
-kill -KILL "$(cat "$STATE/b/shrike.pid")"
+shrike_kill b
 until_true 10 up a 0
 rc=$?
 shrike_up b b && flows
@@ -222,7 +222,7 @@ shrike_down a # SIGTERM
 phase sigterm $?
 shrike_up a a && flows
 rc=$?
-kill -KILL "$(cat "$STATE/a/shrike.pid")"
+shrike_kill a
 sleep 0.3
 phase sigkill $rc
 shrike_up a a && flows
