@@ -77,11 +77,11 @@ lab_cleanup() {
 	exit $code
 }
 
-# Ends one process: SIGTERM, three seconds, SIGKILL. Returns 0 when it went by itself.
+# Ends one process: SIGTERM, twenty seconds (the machine may be busy), SIGKILL. Returns 0 when it went by itself.
 end_pid() {
 	local p=$1 i
 	kill -TERM "$p" 2>/dev/null || { wait "$p" 2>/dev/null; return 0; }
-	for ((i = 0; i < 60; i++)); do
+	for ((i = 0; i < 400; i++)); do
 		kill -0 "$p" 2>/dev/null || { wait "$p" 2>/dev/null; return 0; }
 		sleep 0.05
 	done
