@@ -85,7 +85,7 @@ static bool child_outlived(const struct child *child, const struct pair *p)
 	return false;
 }
 
-/* Somebody negotiates this pair, and has not given up: an initiator that does says nothing. */
+/* Somebody negotiates this pair, and has not given up: the peer, where it does so, need not say it. */
 static bool pair_under_way(const struct pair *p)
 {
 	return !p->dead && p->state == PAIR_NEW &&
