@@ -110,13 +110,20 @@ static uint16_t piece_mtu(const struct lcore *lc, struct rte_mbuf *pkt)
 	const uint8_t *ip = rte_pktmbuf_mtod(pkt, const uint8_t *);
 	uint16_t mtu;
 
-	if (ip_version(ip) != 4) /* its sender cuts it, or nobody */
-		return 0;
 	/* transport mode carries whole packets: the outer one is cut */
-	if (!sa || !sa->outer_mtu || sa->path == SA_PATH_TRANSPORT || sa->sel.local_port || sa->sel.remote_port ||
-	    (load_be16(ip + IP4_FRAG) & IP4_DF))
+	if (!sa || !sa->outer_mtu || sa->path == SA_PATH_TRANSPORT || sa->sel.local_port ||
+	    sa->sel.remote_port)
 		return 0;
-	mtu = esp_inner_mtu(sa);
+	if (ip_version(ip) == 4) {
+		mtu = load_be16(ip + IP4_FRAG) & IP4_DF ? 0 : esp_inner_mtu(sa);
+	} else {
+		/* IPv6 is cut by its sender or by nobody; we, who do not ask how much the way
+		 * behind the other gateway carries, cut our own to what every link does (RFC 8200
+		 * section 5) */
+		bool ours = pkt_meta(pkt)->flags & PKT_LOCAL_OUT && ip[IP6_NEXT] != PROTO_FRAGMENT;
+
+		mtu = ours ? IP6_MTU_MIN : 0;
+	}
 	return rte_pktmbuf_pkt_len(pkt) > mtu ? mtu : 0;
 }
 
@@ -128,17 +135,20 @@ uint16_t stage_cut(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n)
 
 	for (unsigned i = 0; i < lc->n_ports; i++)
 		fits = RTE_MIN(fits, lc->port[i].mtu);
+	fits = RTE_MIN(fits - RTE_MIN(fits, (uint32_t)ESP_OVERHEAD), (uint32_t)IP6_MTU_MIN);
 	for (uint16_t i = 0; i < n; i++) {
 		uint16_t mtu = 0, parts;
 
 		/* most packets fit through any SA: theirs need not be looked at yet */
-		if (unlikely(rte_pktmbuf_pkt_len(pkts[i]) + ESP_OVERHEAD > fits))
+		if (unlikely(rte_pktmbuf_pkt_len(pkts[i]) > fits))
 			mtu = piece_mtu(lc, pkts[i]);
 		if (likely(mtu == 0)) {
 			pkts[kept++] = pkts[i];
 			continue;
 		}
-		parts = (uint16_t)packet_split(lc, pkts[i], mtu, part);
+		parts = (uint16_t)(ip_version(rte_pktmbuf_mtod(pkts[i], const uint8_t *)) == 4
+					   ? packet_split(lc, pkts[i], mtu, part)
+					   : packet_split6(lc, pkts[i], mtu, part));
 		parts = stage_esp_out(lc, part, parts);
 		stage_forward(lc, part, parts);
 	}

@@ -92,6 +92,8 @@ one_round() { # NAME FILTER WHAT: of frames that are ESP, or AH
 		fail "$name IPv6 in IPv6"
 	elif ! in_ns ha ping -q -c 2 -W 2 -s 3000 2001:db8:2::1 >/dev/null; then
 		fail "$name pings of 3,000 bytes"
+	elif ! in_ns ha ping -q -c 2 -W 2 -s 3000 2001:db8:2::fe >/dev/null; then
+		fail "$name pings of 3,000 bytes to the other gateway, whose answers it must cut itself"
 	else
 		wire_stop
 		esp=$(tshark -r "$wire" -Y "$filter" 2>/dev/null | wc -l)
