@@ -13,22 +13,27 @@
 #include <immintrin.h>
 #include <stdalign.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define GCM_BATCH  8                   /* pairs of blocks that are computed together */
 #define GCM_POWERS (2 * GCM_BATCH + 1) /* of the hash key: a batch, and the block of lengths */
 
-/* A small packet needs the last powers and the first round keys: they stand side by side, H^8 on a
- * cache line of its own. */
+/* A small packet needs the last powers, the number of rounds and the first round keys: they stand
+ * side by side, H^8 at the start of a cache line. */
 struct gcm_key {
 	alignas(64) uint8_t folded[GCM_BATCH / 2][32]; /* Karatsuba's sums of H^16 ... H^1 */
 	uint8_t pad[48];
 	uint8_t power[GCM_POWERS][16]; /* H^17 ... H^1 */
-	uint8_t round[15][16];
 	uint8_t rounds; /* 10, 12 or 14 */
+	alignas(16) uint8_t round[15][16];
 };
 #define GCM_KEY_HOT   320 /* where a small packet's part of it begins */
 #define GCM_KEY_LINES 5   /* and how many cache lines it has with a key of 128 bits */
+_Static_assert(offsetof(struct gcm_key, power) + 16 * (GCM_POWERS - 8) == GCM_KEY_HOT,
+	       "H^8 begins the hot part");
+_Static_assert(offsetof(struct gcm_key, round) + 16 * 11 == GCM_KEY_HOT + 64 * GCM_KEY_LINES,
+	       "ten rounds' keys end it");
 
 /* So many bytes behind the data are read. Decryption writes them back as they were; encryption
  * writes the tag there, always 16 bytes. */
