@@ -5,6 +5,7 @@ Usage: guard.py BENCH FIGURES [--update]
 BENCH is a shrike_bench built for an instruction set that valgrind knows. Counts are the same from run to
 run, whatever else the machine does; they depend on the compiler, which FIGURES therefore names. The
 cryptography is not in them: it is a library's, and takes another path under valgrind."""
+import concurrent.futures
 import json
 import pathlib
 import re
@@ -71,7 +72,8 @@ def compare(case, old, new):
 
 def main():
     bench, figures = sys.argv[1:3]
-    counts = {case: count(bench, case) for case in CASES}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        counts = dict(zip(CASES, pool.map(lambda case: count(bench, case), CASES)))
     if "--update" in sys.argv[3:]:
         pathlib.Path(figures).write_text(json.dumps({"compiler": compiler(), "counts": counts}, indent=1) + "\n")
         print(f"guard: {figures} written")

@@ -5,7 +5,8 @@
  *
  * A virtual machine stops at times whatever runs on it. So that such stops are not taken for
  * delays, the lcore spins as long as a burst takes after every burst, touching nothing: stops
- * during that are the machine's. */
+ * during that are the machine's. What installing itself takes, the commands at the start of a
+ * burst, is timed apart, too: by so much a burst is delayed. */
 #include "install.h"
 
 #include <getopt.h>
@@ -47,10 +48,13 @@ struct run {
 	int stop;
 	/* lcore: rw until it ends */
 	struct times all, busy, spin; /* bursts; those that ran commands; the machine alone */
+	struct times cmd;             /* the commands of those that ran some, without the packets */
 	unsigned switched;            /* late bursts during which Linux ran something else here */
 	uint64_t packets, commands;
 	unsigned next; /* number of the next packet */
 	bool alone;
+	double median[TURNS]; /* of each turn's bursts, microseconds */
+	unsigned turns;
 };
 
 /* ------------------------------------------------------------------------- times ------------ */
@@ -121,8 +125,9 @@ static uint64_t spin(void)
 	return rte_rdtsc() - start;
 }
 
-/* A round of the lcore, as lcore_round() has it, but for the packets' source. */
-static unsigned burst(struct run *run, uint64_t *ticks)
+/* A round of the lcore, as lcore_round() has it, but for the packets' source. cmd_ticks: the
+ * commands' part of ticks. */
+static unsigned burst(struct run *run, uint64_t *ticks, uint64_t *cmd_ticks)
 {
 	struct lcore *lc = run->rig->gw[run->o->dir];
 	struct rte_mbuf *pkts[RIG_BURST];
@@ -139,6 +144,7 @@ static unsigned burst(struct run *run, uint64_t *ticks)
 	run->next += RIG_BURST;
 	start = lc->now_tsc = rte_rdtsc();
 	commands = lcore_commands(lc);
+	*cmd_ticks = rte_rdtsc() - start;
 	if (run->o->dir == SA_OUT)
 		rig_way_out(lc, pkts, RIG_BURST, NULL);
 	else
@@ -153,17 +159,19 @@ static int lcore_run(void *arg)
 	struct run *run = arg;
 	double ns = 1e9 / (double)rte_get_tsc_hz();
 	long before = switches(), now;
-	uint64_t ticks, t;
+	uint64_t ticks, cmd_ticks, t;
 
 	run->next = 0; /* the turn before left other frames behind */
 	run->alone = alone(true);
 	while (!__atomic_load_n(&run->stop, __ATOMIC_ACQUIRE)) {
-		unsigned commands = burst(run, &ticks);
+		unsigned commands = burst(run, &ticks, &cmd_ticks);
 
 		t = (uint64_t)((double)ticks * ns);
 		times_add(&run->all, t);
-		if (commands)
+		if (commands) {
 			times_add(&run->busy, t);
+			times_add(&run->cmd, (uint64_t)((double)cmd_ticks * ns));
+		}
 		run->commands += commands;
 		run->packets += RIG_BURST;
 		if (t > LATE_NS) {
@@ -293,10 +301,28 @@ static bool control_init(struct rig *rig, enum sa_dir dir)
 
 /* ------------------------------------------------------------------------- the turns -------- */
 
+/* Of the bursts from the first one on, microseconds. */
+static double median_since(const struct times *t, unsigned first)
+{
+	unsigned n = t->n - first;
+	uint32_t *ns = malloc((n + 1) * sizeof(*ns));
+	double median;
+
+	if (!ns || n == 0) {
+		free(ns);
+		return 0;
+	}
+	memcpy(ns, t->ns + first, n * sizeof(*ns));
+	qsort(ns, n, sizeof(*ns), u32_cmp);
+	median = ns[n / 2] / 1e3;
+	free(ns);
+	return median;
+}
+
 /* A turn with or without installing; adds to run. */
 static int turn(struct run *run, bool install)
 {
-	unsigned worker = rte_get_next_lcore(-1, 1, 0);
+	unsigned worker = rte_get_next_lcore(-1, 1, 0), first = run->all.n;
 	long n;
 
 	run->stop = 0;
@@ -309,6 +335,7 @@ static int turn(struct run *run, bool install)
 		events_take();
 		lcore_commands(run->rig->gw[run->o->dir]);
 	}
+	run->median[run->turns++] = median_since(&run->all, first);
 	return n < 0 ? -1 : 0;
 }
 
@@ -316,10 +343,15 @@ static void report(struct run *run, bool install)
 {
 	printf("%s\n", install ? "with installing" : "without installing");
 	times_print("bursts", &run->all);
-	if (install)
+	if (install) {
 		times_print("bursts that ran commands", &run->busy);
+		times_print("their commands alone", &run->cmd);
+	}
 	times_print("the machine alone (spin)", &run->spin);
-	printf("  %u of the late bursts had Linux run something else on this CPU%s\n",
+	printf("  p50 of the bursts of each turn:");
+	for (unsigned i = 0; i < run->turns; i++)
+		printf(" %.2f", run->median[i]);
+	printf("\n  %u of the late bursts had Linux run something else on this CPU%s\n",
 	       run->switched, run->alone ? " (the lcore is SCHED_FIFO)" : "");
 }
 
@@ -335,7 +367,7 @@ static int measure_turns(struct rig *rig, const struct options *o)
 		run[i].rig = rig;
 		run[i].o = o;
 		if (!times_init(&run[i].all) || !times_init(&run[i].busy) ||
-		    !times_init(&run[i].spin))
+		    !times_init(&run[i].cmd) || !times_init(&run[i].spin))
 			return -1;
 	}
 	/* every policy gets a pair of control's first, and everything is warm */

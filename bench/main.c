@@ -95,7 +95,7 @@ static int row_run(struct rig *rigs, const struct options *o, enum sa_dir dir, u
 
 	if (o->once)
 		return measure_once(rigs, dir, o->packets);
-	if (measure(rigs, lcores, dir, o->reps, o->packets, &r))
+	if (measure(rigs, lcores, dir, o->reps, o->packets, o->quick ? 0.5 : 10, &r))
 		return -1;
 	if (o->json)
 		json_array_append_new(rows, report_row_json(&r));

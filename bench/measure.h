@@ -27,9 +27,10 @@ struct result {
 };
 
 /* reps repetitions of at least `packets` packets each, on one rig, or on two at once (the second on
- * EAL lcore 1). 0, or -1 when packets were dropped. */
+ * EAL lcore 1). Those that a neighbour disturbs are done again, for `patience` seconds in all. 0,
+ * or -1 when packets were dropped. */
 int measure(struct rig *rigs, unsigned lcores, enum sa_dir dir, unsigned reps, unsigned packets,
-	    struct result *out);
+	    double patience, struct result *out);
 
 /* One pass without a clock, for counting instructions. 0, or -1 when packets were dropped. */
 int measure_once(struct rig *rig, enum sa_dir dir, unsigned packets);
