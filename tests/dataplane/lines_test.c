@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "access_trace.h"
+#include "asan.h"
 #include "dp.h"
 #include "ring_rig.h"
 #include "wire.h"
@@ -257,7 +258,7 @@ int main(void)
 	static struct sa_ref ref[PAIRS];
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-#ifdef __SANITIZE_ADDRESS__
+#ifdef WITH_ASAN
 	printf("a sanitizer has the signals and most of the memory\n");
 	return 77;
 #endif

@@ -66,7 +66,15 @@ static void check_with_openssl(const struct sa_params *p, struct rte_mbuf *pkt,
 	cr_assert_arr_eq(plain, want, spec->total);
 }
 
-/* Sizes below an IP header cannot be inner packets: 20 is the smallest. */
+/* Every size once, from an IP header's: but DES is slow, and then beyond some hundred bytes every
+ * fifth will do (five has no factor in common with a block). */
+static unsigned next_size(const struct transform *t, unsigned size)
+{
+	bool slow = t->encr == ENCR_DES || t->encr == ENCR_3DES;
+
+	return size + (slow && size > 256 ? 5 : 1);
+}
+
 static void round_trip(const struct transform *t, bool udp)
 {
 	uint32_t spi = ENV_SPI(7);
@@ -76,14 +84,13 @@ static void round_trip(const struct transform *t, bool udp)
 
 	cr_assert(esp_env_add(&env, &out), "encr %d integ %d", t->encr, t->integ);
 	cr_assert(esp_env_add(&env, &in));
-	for (uint32_t first = 20; first <= MAX_SIZE; first += 48) {
+	for (unsigned size = 20; size <= MAX_SIZE;) {
 		struct rte_mbuf *pkts[48];
 		struct inner_spec spec[48];
 		uint16_t n = 0;
 
-		for (; n < 48 && first + n <= MAX_SIZE; n++) {
-			spec[n] = (struct inner_spec){ .total = (uint16_t)(first + n),
-						       .seed = first + n };
+		for (; n < 48 && size <= MAX_SIZE; n++, size = next_size(t, size)) {
+			spec[n] = (struct inner_spec){ .total = (uint16_t)size, .seed = size };
 			pkts[n] = esp_env_inner(&env, &spec[n], 7);
 		}
 		cr_assert_eq(stage_esp_out(env.lc, pkts, n), n);

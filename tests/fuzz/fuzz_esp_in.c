@@ -10,25 +10,12 @@
 #include <string.h>
 
 #include "ah.h"
+#include "asan.h"
 #include "esp_env.h"
 #include "esp_ref.h"
 #include "gcm/gcm.h"
 #include "ip6.h"
 #include "wire.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#endif
-#ifdef WITH_ASAN
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(p, n)   ((void)(p), (void)(n))
-#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
-#endif
 
 #define HEAD     5
 #define MAX_BODY 1600
