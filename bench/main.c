@@ -9,6 +9,7 @@
 #include <rte_eal.h>
 
 #include "cpu.h"
+#include "handover.h"
 #include "install.h"
 #include "report.h"
 
@@ -41,6 +42,8 @@ static void usage(FILE *to)
 	fputs("Usage: shrike_bench [options]\n"
 	      "       shrike_bench install [options]   burst times while SAs are installed "
 	      "(--help)\n"
+	      "       shrike_bench handover            what a packet costs that another lcore "
+	      "receives\n"
 	      "  --json          print JSON instead of a table\n"
 	      "  --quick         one lcore, fewer rows and repetitions, a few seconds\n"
 	      "  --verify        time nothing: send packets out and back in, compare each\n"
@@ -63,7 +66,8 @@ static void usage(FILE *to)
 	      "freeing costs\n"
 	      "(column sink). Making the packets is not in it. Crypto alone: the code that the "
 	      "gateway\n"
-	      "uses on the same buffers, in turns with the rest; IPsec-MB alone likewise. Medians; spread: the quartiles' distance. Each packet of a "
+	      "uses on the same buffers, in turns with the rest; IPsec-MB alone likewise. Medians; "
+	      "spread: the quartiles' distance. Each packet of a "
 	      "burst has\n"
 	      "an SA chosen at random. Two to one: packets of two lcores at work against those of "
 	      "one\n"
@@ -95,7 +99,7 @@ static int row_run(struct rig *rigs, const struct options *o, enum sa_dir dir, u
 
 	if (o->once)
 		return measure_once(rigs, dir, o->packets);
-	if (measure(rigs, lcores, dir, o->reps, o->packets, o->quick ? 0.5 : 10, &r))
+	if (measure(rigs, lcores, dir, o->reps, o->packets, o->quick ? 0.5 : 4, &r))
 		return -1;
 	if (o->json)
 		json_array_append_new(rows, report_row_json(&r));
@@ -288,6 +292,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "install") == 0)
 		return install_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "handover") == 0)
+		return handover_main(argc - 1, argv + 1);
 	if (options_read(&o, argc, argv))
 		return 2;
 	cpu_hide(o.hidden);
