@@ -6,11 +6,14 @@
 #   2. whole gateways in network namespaces, as processes with sockets: strongSwan with kernel-libipsec against
 #      itself, shrike against itself; UDP at a fixed rate through each, and what CPU the two gateways used for it
 #
-# Usage: peers.sh [RATE]: of UDP in 2., in Mbit/s (default 200).
+#   3. where SECGW names a binary of it (see secgw.sh), DPDK's ipsec-secgw beside shrike's whole packet path
+#
+# Usage: [SECGW=PATH] peers.sh [RATE]: of UDP in 2., in Mbit/s (default 200).
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/interop/lib.sh"
 FLAVOUR=libipsec
 . "$HERE/strongswan.sh"
+. "$TOP/bench/secgw.sh"
 RATE=${1:-200}
 BENCH=$BUILD/bench/shrike_bench
 SECONDS_EACH=5
@@ -147,3 +150,9 @@ printf '%-34s %10s %10s %14s\n' "" sent received "CPU ns a packet"
 why=$(swan_missing)
 if [ -n "$why" ]; then echo "strongSwan: $why"; else swan_pair || echo "strongSwan: no tunnel"; fi
 shrike_pair || { echo "shrike: no tunnel" >&2; exit 1; }
+
+[ -n "${SECGW:-}" ] || exit 0
+echo
+echo "3. one packet outbound, ns on one core, the best of three; ports: what net_pcap and net_null cost"
+printf '%-18s %5s %14s %14s %14s %14s\n' algorithm bytes "ipsec-secgw" ports "secgw's own" shrike
+secgw_rows "$STATE/AES-128-GCM"
