@@ -95,8 +95,8 @@ static inline uint32_t load_be32(const uint8_t *p)
 
 static inline void store_be16(uint8_t *p, uint16_t v)
 {
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
+	v = __builtin_bswap16(v);
+	memcpy(p, &v, sizeof(v)); /* one store: two bytes' stores cannot be forwarded to a load of both */
 }
 
 static inline void store_be32(uint8_t *p, uint32_t v)
