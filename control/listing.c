@@ -1,13 +1,12 @@
 #include "listing.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "stats_sa.h"
 
 struct listing {
-	atomic_uint refs;
+	unsigned refs;
 	struct stats_source source;
 	unsigned parts;
 	struct ike_walk *walk; /* NULL: complete */

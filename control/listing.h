@@ -21,7 +21,7 @@ enum listing_part { LISTING_PEERS, LISTING_MAIN_MODE, LISTING_QUICK_MODE, LISTIN
 #define LISTING_ALL     (LISTING_STATUS | LISTING_SA)
 #define LISTING_TURN_US 1500 /* of work between two looks at everything else */
 
-/* What is listed, and how much of it there is. Any thread may hold one that is complete. */
+/* What is listed, and how much of it there is. */
 struct listing;
 
 /* parts: 1 << enum listing_part. NULL: no memory. */
@@ -31,9 +31,9 @@ bool listing_step(struct listing *l, uint64_t us);
 /* The elements of a part, without brackets, once listing_step() has returned false. failed: no
  * memory. */
 const struct text *listing_text(const struct listing *l, enum listing_part part);
-/* References are counted: whoever takes one gives it back, on any thread. The source must outlive
- * the work, not the text. */
+/* References are counted: whoever takes one gives it back. The source must outlive the work, not
+ * the text. */
 struct listing *listing_ref(struct listing *l);
-void listing_free(struct listing *l); /* NULL is fine; an unfinished one: control thread */
+void listing_free(struct listing *l); /* NULL is fine */
 
 #endif

@@ -18,72 +18,79 @@ struct stats_feed {
 	struct ike_walk *walk;     /* of garbled */
 };
 
-/* DPDK answers on a thread of its own, and gives its callbacks no context: this is what the control thread saw last. At
- * file scope because the callbacks are for the process. */
+/* DPDK answers on a thread of its own, and gives its callbacks no context: this is what they
+ * answer, as the control thread saw it last. At file scope because the callbacks are for the
+ * process. */
+enum snapshot_part { SNAPSHOT_STATS, SNAPSHOT_SA, SNAPSHOT_PEERS, SNAPSHOT_PARTS };
 static pthread_mutex_t snapshot_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct listing *snapshot; /* a reference; NULL: none yet */
-static char *snapshot_totals;
+static char *snapshot[SNAPSHOT_PARTS]; /* NULL: none yet */
 
-/* A malloc'd text for the telemetry thread: key and list, up to two of them. */
-static char *snapshot_lists(const char *key1, enum listing_part part1, const char *key2,
-			    enum listing_part part2)
+/* A malloc'd object of parts of a listing. What is longer than an answer may be is not kept: of ten
+ * thousand peers that would be as much memory as their keys and timers together. NULL: no memory.
+ */
+static char *snapshot_lists(const struct listing *l, unsigned parts)
 {
+	static const char *const key[LISTING_PARTS] = { [LISTING_PEERS] = "peers",
+							[LISTING_MAIN_MODE] = "main_mode_sas",
+							[LISTING_QUICK_MODE] = "quick_mode_sas" };
 	struct text t = { 0 };
-	struct listing *l;
 
-	pthread_mutex_lock(&snapshot_lock);
-	l = snapshot ? listing_ref(snapshot) : NULL;
-	pthread_mutex_unlock(&snapshot_lock);
 	text_put(&t, "{");
-	for (unsigned i = 0; l && i < (key2 ? 2 : 1); i++) {
-		const struct text *list = listing_text(l, i ? part2 : part1);
-		text_put(&t, i ? "," : "");
-		text_json(&t, i ? key2 : key1);
+	for (unsigned i = 0; i < LISTING_PARTS; i++) {
+		if (!(parts & 1u << i))
+			continue;
+		const struct text *list = listing_text(l, i);
+		if (list->len > DP_TELEMETRY_MAX) {
+			text_free(&t);
+			return strdup(DP_TELEMETRY_LONG);
+		}
+		text_put(&t, t.len > 1 ? "," : "");
+		text_json(&t, key[i]);
 		text_put(&t, ":[");
 		text_add(&t, list->p, list->len);
 		text_put(&t, "]");
 	}
 	text_add(&t, "}", 2); /* with its end */
-	listing_free(l);
 	if (t.failed)
 		text_free(&t);
 	return t.p;
 }
 
-static char *telemetry_stats(void)
+static char *snapshot_answer(enum snapshot_part part)
 {
 	char *copy;
 
 	pthread_mutex_lock(&snapshot_lock);
-	copy = strdup(snapshot_totals ? snapshot_totals : "{}");
+	copy = strdup(snapshot[part] ? snapshot[part] : "{}");
 	pthread_mutex_unlock(&snapshot_lock);
 	return copy;
 }
 
+static char *telemetry_stats(void)
+{
+	return snapshot_answer(SNAPSHOT_STATS);
+}
+
 static char *telemetry_sa(void)
 {
-	return snapshot_lists("main_mode_sas", LISTING_MAIN_MODE, "quick_mode_sas", LISTING_QUICK_MODE);
+	return snapshot_answer(SNAPSHOT_SA);
 }
 
 static char *telemetry_peers(void)
 {
-	return snapshot_lists("peers", LISTING_PEERS, NULL, LISTING_PARTS);
+	return snapshot_answer(SNAPSHOT_PEERS);
 }
 
-/* Takes both over. */
-static void snapshot_set(struct listing *l, char *totals)
+/* Takes the texts over. */
+static void snapshot_set(char *text[SNAPSHOT_PARTS])
 {
-	struct listing *old;
-	char *old_totals;
-
-	pthread_mutex_lock(&snapshot_lock);
-	old = snapshot;
-	old_totals = snapshot_totals;
-	snapshot = l;
-	snapshot_totals = totals;
-	pthread_mutex_unlock(&snapshot_lock);
-	listing_free(old);
-	free(old_totals);
+	for (unsigned i = 0; i < SNAPSHOT_PARTS; i++) {
+		pthread_mutex_lock(&snapshot_lock);
+		char *old = snapshot[i];
+		snapshot[i] = text[i];
+		pthread_mutex_unlock(&snapshot_lock);
+		free(old);
+	}
 }
 
 struct stats_source daemon_stats_source(struct daemon *d)
@@ -128,7 +135,10 @@ static bool feed_listed(struct daemon *d)
 
 	if (rc != 0)
 		feed_failed(d, rc);
-	snapshot_set(f->listing, totals_dump(&source));
+	snapshot_set((char *[SNAPSHOT_PARTS]){ totals_dump(&source),
+					       snapshot_lists(f->listing, LISTING_SA),
+					       snapshot_lists(f->listing, LISTING_STATUS) });
+	listing_free(f->listing); /* the document refers to it */
 	f->listing = NULL;
 	return rc == 0;
 }
@@ -288,7 +298,7 @@ void stats_feed_stop(struct daemon *d)
 		event_free(d->ev_stats);
 	if (d->ev_busy)
 		event_free(d->ev_busy);
-	snapshot_set(NULL, NULL);
+	snapshot_set((char *[SNAPSHOT_PARTS]){ 0 });
 	if (!d->feed)
 		return;
 	listing_free(d->feed->listing);

@@ -128,6 +128,9 @@ const char *dp_versions(const struct dp *dp)
 
 /* ------------------------------------------------------------------------- telemetry -------- */
 
+static_assert(DP_TELEMETRY_MAX < RTE_TEL_MAX_SINGLE_STRING_LEN,
+	      "an answer that DPDK does not carry");
+
 /* DPDK calls back with the command's name alone. */
 static struct {
 	char command[64];
@@ -146,10 +149,7 @@ static int telemetry_answer(const char *cmd, const char *params, struct rte_tel_
 			text = telemetry[i].fn();
 	if (!text)
 		return -1;
-	if (strlen(text) < RTE_TEL_MAX_SINGLE_STRING_LEN)
-		rc = rte_tel_data_string(data, text);
-	else
-		rc = rte_tel_data_string(data, "longer than DPDK telemetry carries; ask shrikectl");
+	rc = rte_tel_data_string(data, strlen(text) <= DP_TELEMETRY_MAX ? text : DP_TELEMETRY_LONG);
 	free(text);
 	return rc;
 }

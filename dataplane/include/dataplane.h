@@ -239,8 +239,11 @@ uint64_t dp_pool_bytes(const struct dp *dp);
 /* Versions and code paths for people: "DPDK 22.11.11, IPsec-MB 1.3.0 (AVX512)". */
 const char *dp_versions(const struct dp *dp);
 
-/* Registers a read-only DPDK telemetry command ("/shrike/...") that answers with the JSON text which
- * fn returns (malloc'd; freed here). fn runs on DPDK's telemetry thread. 0 or -errno. */
+/* Registers a read-only DPDK telemetry command ("/shrike/...") that answers with the JSON text
+ * which fn returns (malloc'd; freed here), or with DP_TELEMETRY_LONG where that has more than
+ * DP_TELEMETRY_MAX bytes. fn runs on DPDK's telemetry thread. 0 or -errno. */
+#define DP_TELEMETRY_MAX  8191
+#define DP_TELEMETRY_LONG "longer than DPDK telemetry carries; ask shrikectl"
 int dp_telemetry_register(const char *command, const char *help, char *(*fn)(void));
 
 #endif
