@@ -6,10 +6,50 @@
 #define SETTLED_US 5000000 /* a difference that was not found again for so long is none any more \
 			    */
 
+/* child and text in one piece; NULL: no memory. */
+static char *words_new(const char *child, const char *text)
+{
+	size_t n = strlen(child) + 1, len = strlen(text) + 1;
+	char *words = malloc(n + len);
+
+	if (words) {
+		memcpy(words, child, n);
+		memcpy(words + n, text, len);
+	}
+	return words;
+}
+
+void step_set(struct step *s, const struct ike_event *ev, uint64_t now_us)
+{
+	step_free(s);
+	*s = (struct step){ .at_us = now_us,
+			    .words = words_new(ev->child, ev->text),
+			    .remote = ev->path.remote,
+			    .type = (uint8_t)ev->type };
+	memcpy(s->icookie, ev->icookie, sizeof(s->icookie));
+	memcpy(s->rcookie, ev->rcookie, sizeof(s->rcookie));
+}
+
+void step_free(struct step *s)
+{
+	free(s->words);
+	s->words = NULL;
+}
+
+const char *step_child(const struct step *s)
+{
+	return s->words ? s->words : "";
+}
+
+const char *step_text(const struct step *s)
+{
+	return s->words ? s->words + strlen(s->words) + 1 : "";
+}
+
 static void steps_free(struct incident *in)
 {
 	for (unsigned i = 0; i < in->n_steps; i++)
-		free(in->steps[i].text);
+		step_free(&in->steps[i]);
 	in->n_steps = 0;
 }
 
@@ -78,13 +118,13 @@ struct incident *incidents_add(struct incidents *l, const struct ike_diagnosis *
 void incident_step(struct incident *in, const struct step *s)
 {
 	if (in->n_steps == INCIDENT_STEPS) {
-		free(in->steps[0].text);
+		step_free(&in->steps[0]);
 		memmove(&in->steps[0], &in->steps[1], (INCIDENT_STEPS - 1) * sizeof(*s));
 		in->n_steps--;
 	}
 	struct step *to = &in->steps[in->n_steps++];
 	*to = *s;
-	to->text = s->text ? strdup(s->text) : NULL;
+	to->words = words_new(step_child(s), step_text(s));
 }
 
 static bool is_phase2(const struct ike_diagnosis *d)

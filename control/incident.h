@@ -12,14 +12,19 @@
 #define INCIDENTS_MAX  4  /* of a peer; the one that ended first, or is oldest, makes room */
 #define INCIDENT_STEPS 24 /* remembered with each */
 
-struct step { /* of a timeline */
+struct step { /* of a timeline: there are sixteen of each of ten thousand peers, so it is small */
 	uint64_t at_us;
-	enum ike_event_type type;
-	char child[IKE_NAME_LEN];
-	char *text; /* owned */
+	char *words; /* owned: the child's name, its final zero, what happened; NULL: no memory */
 	uint8_t icookie[ISAKMP_COOKIE_LEN], rcookie[ISAKMP_COOKIE_LEN];
 	struct ip_addr remote;
+	uint8_t type; /* enum ike_event_type */
 };
+
+/* Takes the place of what is there, which is freed; zeroed: nothing is. */
+void step_set(struct step *s, const struct ike_event *ev, uint64_t now_us);
+void step_free(struct step *s);
+const char *step_child(const struct step *s); /* "": of none */
+const char *step_text(const struct step *s);
 
 struct incident {
 	struct ike_diagnosis d;

@@ -27,7 +27,7 @@ struct timelines *timelines_new(void)
 static void ring_free(struct ring *r)
 {
 	for (unsigned i = 0; i < r->n; i++)
-		free(r->step[i].text);
+		step_free(&r->step[i]);
 	incidents_free(&r->incidents);
 	free(r);
 }
@@ -126,15 +126,7 @@ bool timelines_add(struct timelines *t, const struct ike_event *ev, uint64_t now
 		r = ring_make(t, ev->peer);
 	if (!r)
 		return true; /* a step that is not remembered is better than a daemon that ends */
-	struct step *s = &r->step[r->next];
-	free(s->text);
-	*s = (struct step){ .at_us = now_us,
-			    .type = ev->type,
-			    .text = strdup(ev->text),
-			    .remote = ev->path.remote };
-	snprintf(s->child, sizeof(s->child), "%s", ev->child);
-	memcpy(s->icookie, ev->icookie, sizeof(s->icookie));
-	memcpy(s->rcookie, ev->rcookie, sizeof(s->rcookie));
+	step_set(&r->step[r->next], ev, now_us);
 	r->next = (r->next + 1) % r->cap;
 	if (r->n < r->cap)
 		r->n++;
@@ -191,10 +183,9 @@ static json_t *step_json(const struct step *s, uint64_t now_us)
 	hex_str(s->rcookie, ISAKMP_COOKIE_LEN, cookies + 2 * ISAKMP_COOKIE_LEN + 1);
 	if (s->remote.family != IP_NONE)
 		ip_addr_str(&s->remote, remote, sizeof(remote));
-	return json_pack("{s:f, s:s, s:s, s:s, s:s, s:s}", "age",
-			 (double)(now_us - s->at_us) / 1e6, "kind", event_kind(s->type), "child",
-			 s->child, "text", s->text ? s->text : "", "remote", remote, "cookies",
-			 cookies);
+	return json_pack("{s:f, s:s, s:s, s:s, s:s, s:s}", "age", (double)(now_us - s->at_us) / 1e6,
+			 "kind", event_kind((enum ike_event_type)s->type), "child", step_child(s),
+			 "text", step_text(s), "remote", remote, "cookies", cookies);
 }
 
 json_t *timelines_json(const struct timelines *t, const char *peer, uint64_t now_us)

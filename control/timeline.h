@@ -10,7 +10,7 @@
 #include "ike.h"
 
 /* Steps kept for a peer, for the first so many peers, and for those after them: 10,000 peers cost some
- * 40 MB that way. Rings are made on a peer's first event. */
+ * 25 MB that way. Rings are made on a peer's first event. */
 #define TIMELINE_STEPS	    64
 #define TIMELINE_FULL_PEERS 1024
 #define TIMELINE_FEW_STEPS  16
