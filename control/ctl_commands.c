@@ -87,13 +87,12 @@ static void doc_sent(const void *p, size_t len, void *doc)
 static void doc_send(struct ctl_client *c, struct stats_doc *doc)
 {
 	struct evbuffer *out = bufferevent_get_output(c->bev);
-	struct iovec v[STATS_DOC_PIECES];
-	unsigned n = stats_doc_pieces(doc, v);
+	const struct iovec *v;
+	unsigned n = stats_doc_pieces(doc, &v);
 
 	for (unsigned i = 0; i < n; i++)
-		if (v[i].iov_len)
-			evbuffer_add_reference(out, v[i].iov_base, v[i].iov_len,
-					       i + 1 == n ? doc_sent : NULL, doc);
+		evbuffer_add_reference(out, v[i].iov_base, v[i].iov_len,
+				       i + 1 == n ? doc_sent : NULL, doc);
 }
 
 static bool listing_more(struct chore *chore)

@@ -10,7 +10,8 @@ struct listing {
 	struct stats_source source;
 	unsigned parts;
 	struct ike_walk *walk; /* NULL: complete */
-	struct text text[LISTING_PARTS];
+	struct text part[LISTING_PARTS]; /* of the peer in hand */
+	struct blocks list[LISTING_PARTS];
 };
 
 static uint64_t now_us(void)
@@ -28,6 +29,8 @@ struct listing *listing_new(const struct stats_source *s, unsigned parts)
 	if (!l)
 		return NULL;
 	l->refs = 1;
+	for (unsigned i = 0; i < LISTING_PARTS; i++)
+		blocks_init(&l->list[i]);
 	l->source = *s;
 	l->parts = parts;
 	l->walk = ike_walk_new(s->ike);
@@ -49,9 +52,25 @@ void listing_free(struct listing *l)
 	if (!l || --l->refs > 0)
 		return;
 	ike_walk_free(l->walk);
-	for (unsigned i = 0; i < LISTING_PARTS; i++)
-		text_free(&l->text[i]);
+	for (unsigned i = 0; i < LISTING_PARTS; i++) {
+		text_free(&l->part[i]);
+		blocks_free(&l->list[i]);
+	}
 	free(l);
+}
+
+/* The peer's elements go behind those of the others. */
+static void parts_add(struct listing *l)
+{
+	for (unsigned i = 0; i < LISTING_PARTS; i++) {
+		struct text *t = &l->part[i];
+		struct blocks *b = &l->list[i];
+		if (t->len && b->len)
+			blocks_add(b, ",", 1);
+		blocks_add(b, t->p, t->len);
+		b->failed |= t->failed;
+		t->len = 0;
+	}
 }
 
 bool listing_step(struct listing *l, uint64_t us)
@@ -60,10 +79,12 @@ bool listing_step(struct listing *l, uint64_t us)
 	struct text *to[LISTING_PARTS];
 
 	for (unsigned i = 0; i < LISTING_PARTS; i++)
-		to[i] = l->parts & 1u << i ? &l->text[i] : NULL;
+		to[i] = l->parts & 1u << i ? &l->part[i] : NULL;
 	while (l->walk) {
-		if (!stats_peer_text(&l->source, l->walk, to[LISTING_PEERS], to[LISTING_MAIN_MODE],
-				     to[LISTING_QUICK_MODE])) {
+		bool more = stats_peer_text(&l->source, l->walk, to[LISTING_PEERS],
+					    to[LISTING_MAIN_MODE], to[LISTING_QUICK_MODE]);
+		parts_add(l);
+		if (!more) {
 			ike_walk_free(l->walk);
 			l->walk = NULL;
 		} else if (now_us() >= end) {
@@ -73,7 +94,7 @@ bool listing_step(struct listing *l, uint64_t us)
 	return false;
 }
 
-const struct text *listing_text(const struct listing *l, enum listing_part part)
+const struct blocks *listing_text(const struct listing *l, enum listing_part part)
 {
-	return &l->text[part];
+	return &l->list[part];
 }

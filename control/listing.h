@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "blocks.h"
 #include "stats.h"
-#include "text.h"
 
 enum listing_part { LISTING_PEERS, LISTING_MAIN_MODE, LISTING_QUICK_MODE, LISTING_PARTS };
 
@@ -30,7 +30,7 @@ struct listing *listing_new(const struct stats_source *s, unsigned parts);
 bool listing_step(struct listing *l, uint64_t us);
 /* The elements of a part, without brackets, once listing_step() has returned false. failed: no
  * memory. */
-const struct text *listing_text(const struct listing *l, enum listing_part part);
+const struct blocks *listing_text(const struct listing *l, enum listing_part part);
 /* References are counted: whoever takes one gives it back. The source must outlive the work, not
  * the text. */
 struct listing *listing_ref(struct listing *l);

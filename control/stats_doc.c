@@ -4,12 +4,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "text.h"
+
 #define COUNT(v) ((json_int_t)(v))
 
 struct stats_doc {
 	struct listing *listing;
-	struct text own[STATS_DOC_PIECES]; /* between the parts of the listing */
-	struct iovec piece[STATS_DOC_PIECES];
+	struct text own[LISTING_PARTS + 1]; /* around the parts of the listing */
+	unsigned n_own;
+	struct iovec *piece;
 	unsigned n;
 	bool failed;
 };
@@ -43,23 +46,31 @@ static void members_text(struct text *t, json_t *o)
 	json_decref(o);
 }
 
+static void piece_add(struct stats_doc *d, const char *p, size_t len)
+{
+	if (len)
+		d->piece[d->n++] = (struct iovec){ (void *)p, len };
+}
+
 static void piece_own(struct stats_doc *d, struct text *t)
 {
 	d->failed |= t->failed;
-	d->own[d->n] = *t;
-	d->piece[d->n++] = (struct iovec){ t->p, t->len };
+	d->own[d->n_own++] = *t;
+	piece_add(d, t->p, t->len);
 	*t = (struct text){ 0 };
 }
 
 /* Behind what is in t so far; t is empty then. */
 static void piece_list(struct stats_doc *d, struct text *t, const char *key, enum listing_part part)
 {
-	const struct text *list = listing_text(d->listing, part);
+	const struct blocks *list = listing_text(d->listing, part);
+	const struct block *k;
 
 	text_put(t, key);
 	piece_own(d, t);
 	d->failed |= list->failed;
-	d->piece[d->n++] = (struct iovec){ list->p, list->len };
+	TAILQ_FOREACH(k, &list->list, link)
+		piece_add(d, k->p, k->len);
 	text_put(t, "]");
 }
 
@@ -114,10 +125,18 @@ struct stats_doc *stats_doc_new(enum stats_doc_kind kind, const struct stats_sou
 				struct listing *l)
 {
 	struct stats_doc *d = calloc(1, sizeof(*d));
+	unsigned n = sizeof(d->own) / sizeof(d->own[0]);
 
 	if (!d)
 		return NULL;
 	d->listing = listing_ref(l);
+	for (unsigned i = 0; i < LISTING_PARTS; i++)
+		n += listing_text(l, i)->n;
+	d->piece = calloc(n, sizeof(*d->piece));
+	if (!d->piece) {
+		stats_doc_free(d);
+		return NULL;
+	}
 	if (kind == STATS_DOC_STATUS)
 		status_fill(d, s);
 	else if (kind == STATS_DOC_SA)
@@ -135,14 +154,15 @@ void stats_doc_free(struct stats_doc *d)
 {
 	if (!d)
 		return;
-	for (unsigned i = 0; i < d->n; i++)
+	for (unsigned i = 0; i < d->n_own; i++)
 		text_free(&d->own[i]);
+	free(d->piece);
 	listing_free(d->listing);
 	free(d);
 }
 
-unsigned stats_doc_pieces(const struct stats_doc *d, struct iovec v[STATS_DOC_PIECES])
+unsigned stats_doc_pieces(const struct stats_doc *d, const struct iovec **v)
 {
-	memcpy(v, d->piece, sizeof(d->piece));
+	*v = d->piece;
 	return d->n;
 }

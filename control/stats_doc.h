@@ -8,8 +8,6 @@
 
 #include "listing.h"
 
-#define STATS_DOC_PIECES 8
-
 enum stats_doc_kind {
 	STATS_DOC_FILE,   /* the whole document */
 	STATS_DOC_STATS,  /* the same as the answer to "stats" */
@@ -26,8 +24,8 @@ unsigned stats_doc_parts(enum stats_doc_kind kind);
 struct stats_doc *stats_doc_new(enum stats_doc_kind kind, const struct stats_source *s,
 				struct listing *l);
 void stats_doc_free(struct stats_doc *d); /* NULL is fine */
-/* Its pieces in order, the last with a newline; returns how many. */
-unsigned stats_doc_pieces(const struct stats_doc *d, struct iovec v[STATS_DOC_PIECES]);
+/* Its pieces in order, borrowed, the last with a newline; returns how many. None is empty. */
+unsigned stats_doc_pieces(const struct stats_doc *d, const struct iovec **v);
 
 /* Writes a short document beside file and renames it over, at once; 0 or -errno. */
 int stats_write(const char *file, const json_t *doc);

@@ -9,6 +9,7 @@
 #include "daemon.h"
 #include "log.h"
 #include "stats_doc.h"
+#include "text.h"
 
 struct stats_feed {
 	struct chore chore, garbled; /* chore first, see feed_step() */
@@ -39,7 +40,8 @@ static char *snapshot_lists(const struct listing *l, unsigned parts)
 	for (unsigned i = 0; i < LISTING_PARTS; i++) {
 		if (!(parts & 1u << i))
 			continue;
-		const struct text *list = listing_text(l, i);
+		const struct blocks *list = listing_text(l, i);
+		const struct block *k;
 		if (list->len > DP_TELEMETRY_MAX) {
 			text_free(&t);
 			return strdup(DP_TELEMETRY_LONG);
@@ -47,7 +49,8 @@ static char *snapshot_lists(const struct listing *l, unsigned parts)
 		text_put(&t, t.len > 1 ? "," : "");
 		text_json(&t, key[i]);
 		text_put(&t, ":[");
-		text_add(&t, list->p, list->len);
+		TAILQ_FOREACH(k, &list->list, link)
+			text_add(&t, k->p, k->len);
 		text_put(&t, "]");
 	}
 	text_add(&t, "}", 2); /* with its end */

@@ -12,7 +12,7 @@
 
 struct stats_write {
 	struct stats_doc *doc;
-	struct iovec piece[STATS_DOC_PIECES];
+	const struct iovec *piece; /* the document's */
 	unsigned n, at; /* pieces; the one that is next */
 	size_t offset;  /* in it */
 	int fd;
@@ -77,7 +77,7 @@ int stats_write_start(const char *file, struct stats_doc *doc, struct stats_writ
 	}
 	w->fd = -1;
 	w->doc = doc;
-	w->n = stats_doc_pieces(doc, w->piece);
+	w->n = stats_doc_pieces(doc, &w->piece);
 	w->file = strdup(file);
 	if (asprintf(&w->tmp, "%s.tmp", file) < 0)
 		w->tmp = NULL;

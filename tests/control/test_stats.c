@@ -8,8 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "blocks.h"
 #include "fake_planes.h"
 #include "stats_doc.h"
+#include "text.h"
 
 static struct stats_busy busy = { .share = { 0.25, 0.5 } };
 static struct stats_pause pauses = { .longest_us = 1500, .recent_us = { 20, 40 } };
@@ -33,8 +35,8 @@ static struct stats_doc *doc_make(enum stats_doc_kind kind)
 static json_t *doc_json(enum stats_doc_kind kind)
 {
 	struct stats_doc *d = doc_make(kind);
-	struct iovec v[STATS_DOC_PIECES];
-	unsigned n = stats_doc_pieces(d, v);
+	const struct iovec *v;
+	unsigned n = stats_doc_pieces(d, &v);
 	struct text all = { 0 };
 	json_error_t error;
 	json_t *doc;
@@ -173,6 +175,38 @@ Test(stats, numbers_as_text)
 	text_add(&t, "", 1);
 	cr_expect_str_eq(t.p, "0 18446744073709551615 12.500 0.000007");
 	text_free(&t);
+}
+
+/* What is added comes out again, wherever one block ends and the next begins. */
+Test(stats, text_in_blocks)
+{
+	char part[1000], *all = malloc(3 * BLOCK_BYTES + sizeof(part));
+	const struct block *k;
+	struct blocks b;
+	size_t len = 0, at = 0;
+
+	blocks_init(&b);
+	blocks_add(&b, NULL, 0);
+	cr_expect_eq(b.n, 0);
+	while (len < 3 * BLOCK_BYTES) {
+		size_t n = 1 + len % sizeof(part);
+		memset(part, 'a' + (int)(len % 26), n);
+		blocks_add(&b, part, n);
+		memcpy(all + len, part, n);
+		len += n;
+	}
+	cr_expect_not(b.failed);
+	cr_expect_eq(b.len, len);
+	cr_expect_eq(b.n, 4);
+	TAILQ_FOREACH(k, &b.list, link) {
+		cr_assert_geq(len - at, k->len);
+		cr_expect_arr_eq(k->p, all + at, k->len);
+		at += k->len;
+	}
+	cr_expect_eq(at, len);
+	blocks_free(&b);
+	cr_expect_eq(b.len, 0);
+	free(all);
 }
 
 /* A child's traffic is the sum over its SAs; one without SAs is down. */
