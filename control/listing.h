@@ -1,7 +1,7 @@
 /* Listings of all peers and their SAs as JSON text, written some peers at a time.
  *
  * Ten thousand peers with forty thousand SAs are thirty megabytes: made at once they would hold the
- * control thread up for most of a second. A copy for another thread to write would have to be as
+ * control thread up for most of a second. A copy for another thread to list would have to be as
  * consistent, and takes as long to make as it takes to write the text, because it is the cache
  * misses of walking that cost; so the control thread writes, in turns of a millisecond or two
  * between which everything else goes on. Each peer is shown as it is when its turn comes. */
@@ -31,8 +31,8 @@ bool listing_step(struct listing *l, uint64_t us);
 /* The elements of a part, without brackets, once listing_step() has returned false. failed: no
  * memory. */
 const struct blocks *listing_text(const struct listing *l, enum listing_part part);
-/* References are counted: whoever takes one gives it back. The source must outlive the work, not
- * the text. */
+/* References are counted, for one thread at a time: whoever takes one gives it back. The source must
+ * outlive the work, not the text. */
 struct listing *listing_ref(struct listing *l);
 void listing_free(struct listing *l); /* NULL is fine */
 

@@ -30,12 +30,11 @@ unsigned stats_doc_pieces(const struct stats_doc *d, const struct iovec **v);
 /* Writes a short document beside file and renames it over, at once; 0 or -errno. */
 int stats_write(const char *file, const json_t *doc);
 
-/* Writes the document beside file and renames it over, some 256 KB a step. */
-struct stats_write;
-/* Takes the document. 0 or -errno (then the document is freed). */
-int stats_write_start(const char *file, struct stats_doc *d, struct stats_write **out);
-/* 1: there is more; 0: done; -errno. After the last two it is freed. */
-int stats_write_step(struct stats_write *w);
-void stats_write_cancel(struct stats_write *w); /* NULL is fine */
+/* The job that writes the document beside file and renames it over, on another thread: writing
+ * thirty megabytes, and above all putting them in the place of others, takes as long as the disk
+ * likes. Takes the document, and with it the last reference to its listing. NULL: no memory. */
+struct ike_job *stats_write_new(const char *file, struct stats_doc *d);
+/* Back on the control thread, or never run: frees it. 0 or -errno; NULL is fine. */
+int stats_write_end(struct ike_job *job);
 
 #endif

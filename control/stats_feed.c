@@ -15,7 +15,9 @@ struct stats_feed {
 	struct chore chore, garbled; /* chore first, see feed_step() */
 	struct daemon *d;
 	struct listing *listing;   /* under way */
-	struct stats_write *write; /* then this */
+	struct jobs *writer;       /* a thread of its own */
+	struct event *ev_written;
+	struct ike_job *write;     /* what it does; NULL: nothing */
 	struct ike_walk *walk;     /* of garbled */
 };
 
@@ -128,39 +130,48 @@ static void feed_failed(const struct daemon *d, int rc)
 	log_warn("statistics cannot be written to %s: %s", d->cfg->stats_file, strerror(-rc));
 }
 
-/* The listing is complete: on with the file. Returns true while there is something to do. */
-static bool feed_listed(struct daemon *d)
+/* The listing is complete: the writer goes on with it. */
+static void feed_listed(struct daemon *d)
 {
 	struct stats_feed *f = d->feed;
 	struct stats_source source = daemon_stats_source(d);
 	struct stats_doc *doc = stats_doc_new(STATS_DOC_FILE, &source, f->listing);
-	int rc = doc ? stats_write_start(d->cfg->stats_file, doc, &f->write) : -ENOMEM;
 
-	if (rc != 0)
-		feed_failed(d, rc);
 	snapshot_set((char *[SNAPSHOT_PARTS]){ totals_dump(&source),
 					       snapshot_lists(f->listing, LISTING_SA),
 					       snapshot_lists(f->listing, LISTING_STATUS) });
-	listing_free(f->listing); /* the document refers to it */
+	listing_free(f->listing); /* only the document refers to it now */
 	f->listing = NULL;
-	return rc == 0;
+	f->write = doc ? stats_write_new(d->cfg->stats_file, doc) : NULL;
+	if (f->write)
+		jobs_push(f->writer, f->write);
+	else
+		feed_failed(d, -ENOMEM);
 }
 
 static bool feed_step(struct chore *c)
 {
 	struct stats_feed *f = (struct stats_feed *)c; /* its first member */
-	struct daemon *d = f->d;
-	int rc;
 
-	if (f->listing)
-		return listing_step(f->listing, LISTING_TURN_US) || feed_listed(d);
-	rc = stats_write_step(f->write);
-	if (rc > 0)
+	if (listing_step(f->listing, LISTING_TURN_US))
 		return true;
-	f->write = NULL;
-	if (rc < 0)
-		feed_failed(d, rc);
+	feed_listed(f->d);
 	return false;
+}
+
+static void on_written(evutil_socket_t fd, short what, void *ctx)
+{
+	struct daemon *d = ctx;
+	struct ike_job *job;
+
+	(void)fd;
+	(void)what;
+	while ((job = jobs_take(d->feed->writer))) {
+		int rc = stats_write_end(job);
+		d->feed->write = NULL;
+		if (rc != 0)
+			feed_failed(d, rc);
+	}
 }
 
 /* One that is under way is as good. */
@@ -169,7 +180,7 @@ void stats_feed_update(struct daemon *d)
 	struct stats_feed *f = d->feed;
 	struct stats_source source = daemon_stats_source(d);
 
-	if (f->chore.waits)
+	if (f->chore.waits || f->write)
 		return;
 	f->listing = listing_new(&source, LISTING_ALL);
 	if (!f->listing || chores_add(&d->chores, d->base, &f->chore) != 0) {
@@ -271,6 +282,7 @@ int stats_feed_start(struct daemon *d)
 		{ "/shrike/peers", "Configured peers and their state.", telemetry_peers },
 	};
 	struct timeval second = { .tv_sec = 1 };
+	int rc;
 
 	d->feed = calloc(1, sizeof(*d->feed));
 	if (!d->feed)
@@ -278,6 +290,14 @@ int stats_feed_start(struct daemon *d)
 	d->feed->d = d;
 	d->feed->chore.step = feed_step;
 	d->feed->garbled.step = garbled_step;
+	rc = jobs_new(1, d->cfg->dp.worker_cores, d->cfg->dp.n_workers, d->cfg->dp.control_core,
+		      &d->feed->writer);
+	if (rc != 0)
+		return rc;
+	d->feed->ev_written =
+		event_new(d->base, jobs_fd(d->feed->writer), EV_READ | EV_PERSIST, on_written, d);
+	if (!d->feed->ev_written || event_add(d->feed->ev_written, NULL) != 0)
+		return -ENOMEM;
 	d->ev_stats = event_new(d->base, -1, EV_PERSIST, on_stats, d);
 	d->ev_busy = event_new(d->base, -1, EV_PERSIST, on_busy, d);
 	if (!d->ev_stats || !d->ev_busy)
@@ -285,8 +305,7 @@ int stats_feed_start(struct daemon *d)
 	event_add(d->ev_busy, &second);
 	stats_feed_rearm(d);
 	for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		int rc = dp_telemetry_register(commands[i].command, commands[i].help,
-					       commands[i].fn);
+		rc = dp_telemetry_register(commands[i].command, commands[i].help, commands[i].fn);
 		if (rc != 0)
 			log_warn("telemetry command %s is not there: %s", commands[i].command,
 				 strerror(-rc));
@@ -305,7 +324,10 @@ void stats_feed_stop(struct daemon *d)
 	if (!d->feed)
 		return;
 	listing_free(d->feed->listing);
-	stats_write_cancel(d->feed->write);
+	if (d->feed->ev_written)
+		event_free(d->feed->ev_written);
+	jobs_free(d->feed->writer); /* what it has begun is written */
+	stats_write_end(d->feed->write);
 	ike_walk_free(d->feed->walk);
 	free(d->feed);
 	d->feed = NULL;

@@ -8,15 +8,11 @@
 
 #include "stats_doc.h"
 
-#define STEP_BYTES (256 << 10)
-
 struct stats_write {
+	struct ike_job job; /* first: it is what goes out and comes back */
 	struct stats_doc *doc;
-	const struct iovec *piece; /* the document's */
-	unsigned n, at; /* pieces; the one that is next */
-	size_t offset;  /* in it */
-	int fd;
 	char *file, *tmp;
+	int rc;
 };
 
 /* A file of our own, even where others may write: nothing that lies there is followed. A descriptor or -errno. */
@@ -56,82 +52,66 @@ int stats_write(const char *file, const json_t *doc)
 	return rc;
 }
 
-static void write_free(struct stats_write *w)
+static int write_all(int fd, const struct stats_doc *doc)
 {
-	if (w->fd >= 0)
-		close(w->fd);
+	const struct iovec *piece;
+	unsigned n = stats_doc_pieces(doc, &piece);
+
+	for (unsigned i = 0; i < n; i++) {
+		for (size_t at = 0; at < piece[i].iov_len;) {
+			ssize_t done = write(fd, (const char *)piece[i].iov_base + at,
+					     piece[i].iov_len - at);
+			if (done < 0 && errno == EINTR)
+				continue;
+			if (done < 0)
+				return -errno;
+			at += (size_t)done;
+		}
+	}
+	return 0;
+}
+
+/* Frees the document as well: of ten thousand peers that takes milliseconds, too. */
+static void write_run(struct ike_job *job)
+{
+	struct stats_write *w = (struct stats_write *)job;
+	int fd = tmp_open(w->tmp);
+
+	w->rc = fd < 0 ? fd : tmp_finish(fd, w->tmp, w->file, write_all(fd, w->doc));
+	stats_doc_free(w->doc);
+	w->doc = NULL;
+}
+
+struct ike_job *stats_write_new(const char *file, struct stats_doc *doc)
+{
+	struct stats_write *w = calloc(1, sizeof(*w));
+
+	if (!w) {
+		stats_doc_free(doc);
+		return NULL;
+	}
+	w->job = (struct ike_job){ .fn = write_run, .kind = IKE_JOB_FETCH };
+	w->doc = doc;
+	w->file = strdup(file);
+	if (asprintf(&w->tmp, "%s.tmp", file) < 0)
+		w->tmp = NULL;
+	if (w->file && w->tmp)
+		return &w->job;
+	stats_write_end(&w->job);
+	return NULL;
+}
+
+int stats_write_end(struct ike_job *job)
+{
+	struct stats_write *w = (struct stats_write *)job;
+	int rc;
+
+	if (!w)
+		return 0;
+	rc = w->rc;
 	stats_doc_free(w->doc);
 	free(w->file);
 	free(w->tmp);
 	free(w);
-}
-
-int stats_write_start(const char *file, struct stats_doc *doc, struct stats_write **out)
-{
-	struct stats_write *w = calloc(1, sizeof(*w));
-	int rc = -ENOMEM;
-
-	if (!w) {
-		stats_doc_free(doc);
-		return rc;
-	}
-	w->fd = -1;
-	w->doc = doc;
-	w->n = stats_doc_pieces(doc, &w->piece);
-	w->file = strdup(file);
-	if (asprintf(&w->tmp, "%s.tmp", file) < 0)
-		w->tmp = NULL;
-	if (!w->file || !w->tmp)
-		goto fail;
-	rc = w->fd = tmp_open(w->tmp);
-	if (rc < 0)
-		goto fail;
-	*out = w;
-	return 0;
-fail:
-	write_free(w);
 	return rc;
-}
-
-/* At most STEP_BYTES. */
-static int write_some(struct stats_write *w)
-{
-	size_t budget = STEP_BYTES;
-
-	while (budget > 0 && w->at < w->n) {
-		const struct iovec *p = &w->piece[w->at];
-		size_t left = p->iov_len - w->offset, len = left < budget ? left : budget;
-		ssize_t n = len ? write(w->fd, (const char *)p->iov_base + w->offset, len) : 0;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		budget -= (size_t)n;
-		w->offset += (size_t)n;
-		if (w->offset == p->iov_len) {
-			w->at++;
-			w->offset = 0;
-		}
-	}
-	return w->at < w->n;
-}
-
-int stats_write_step(struct stats_write *w)
-{
-	int rc = write_some(w);
-
-	if (rc > 0)
-		return rc;
-	rc = tmp_finish(w->fd, w->tmp, w->file, rc);
-	w->fd = -1;
-	write_free(w);
-	return rc;
-}
-
-void stats_write_cancel(struct stats_write *w)
-{
-	if (!w)
-		return;
-	unlink(w->tmp);
-	write_free(w);
 }

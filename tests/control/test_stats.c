@@ -53,13 +53,11 @@ static json_t *doc_json(enum stats_doc_kind kind)
 
 static int write_whole(const char *file)
 {
-	struct stats_write *w;
-	int rc = stats_write_start(file, doc_make(STATS_DOC_FILE), &w);
+	struct ike_job *job = stats_write_new(file, doc_make(STATS_DOC_FILE));
 
-	if (rc == 0)
-		while ((rc = stats_write_step(w)) > 0)
-			;
-	return rc;
+	cr_assert_not_null(job);
+	job->fn(job);
+	return stats_write_end(job);
 }
 
 static const json_t *at(const json_t *o, const char *path)
