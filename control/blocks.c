@@ -11,15 +11,24 @@ void blocks_init(struct blocks *b)
 	TAILQ_INIT(&b->list);
 }
 
+bool blocks_drop(struct blocks *b, const char *p)
+{
+	struct block *k = TAILQ_FIRST(&b->list);
+
+	if (!k || k->p != p)
+		return false;
+	TAILQ_REMOVE(&b->list, k, link);
+	b->len -= k->len;
+	b->n--;
+	munmap(k, BLOCK_BYTES);
+	return true;
+}
+
 void blocks_free(struct blocks *b)
 {
-	struct block *k;
-
-	while ((k = TAILQ_FIRST(&b->list))) {
-		TAILQ_REMOVE(&b->list, k, link);
-		munmap(k, BLOCK_BYTES);
-	}
-	blocks_init(b);
+	while (b->n)
+		blocks_drop(b, TAILQ_FIRST(&b->list)->p);
+	b->failed = false;
 }
 
 /* The last one, while it has room. NULL: no memory. */

@@ -27,5 +27,7 @@ struct blocks { /* blocks_init() */
 void blocks_init(struct blocks *b);
 void blocks_free(struct blocks *b); /* empty, as after blocks_init() */
 void blocks_add(struct blocks *b, const char *p, size_t len);
+/* Gives the first block back if this is its text; for whoever has read so far. */
+bool blocks_drop(struct blocks *b, const char *p);
 
 #endif

@@ -76,12 +76,12 @@ static const char *last_error(struct daemon *d, const char *peer, struct error_s
 	return s->text;
 }
 
-/* The last piece of a reply is out, so all of it is. */
-static void doc_sent(const void *p, size_t len, void *doc)
+/* Pieces of a reply go out in their order. */
+static void piece_sent(const void *p, size_t len, void *doc)
 {
 	(void)p;
 	(void)len;
-	stats_doc_free(doc);
+	stats_doc_read(doc);
 }
 
 static void doc_send(struct ctl_client *c, struct stats_doc *doc)
@@ -91,8 +91,7 @@ static void doc_send(struct ctl_client *c, struct stats_doc *doc)
 	unsigned n = stats_doc_pieces(doc, &v);
 
 	for (unsigned i = 0; i < n; i++)
-		evbuffer_add_reference(out, v[i].iov_base, v[i].iov_len,
-				       i + 1 == n ? doc_sent : NULL, doc);
+		evbuffer_add_reference(out, v[i].iov_base, v[i].iov_len, piece_sent, doc);
 }
 
 static bool listing_more(struct chore *chore)
@@ -104,7 +103,6 @@ static bool listing_more(struct chore *chore)
 	if (listing_step(c->listing, LISTING_TURN_US))
 		return true;
 	doc = stats_doc_new(c->listing_kind, &source, c->listing);
-	listing_free(c->listing);
 	c->listing = NULL;
 	if (doc)
 		doc_send(c, doc);

@@ -6,7 +6,6 @@
 #include "stats_sa.h"
 
 struct listing {
-	unsigned refs;
 	struct stats_source source;
 	unsigned parts;
 	struct ike_walk *walk; /* NULL: complete */
@@ -28,7 +27,6 @@ struct listing *listing_new(const struct stats_source *s, unsigned parts)
 
 	if (!l)
 		return NULL;
-	l->refs = 1;
 	for (unsigned i = 0; i < LISTING_PARTS; i++)
 		blocks_init(&l->list[i]);
 	l->source = *s;
@@ -41,15 +39,16 @@ struct listing *listing_new(const struct stats_source *s, unsigned parts)
 	return l;
 }
 
-struct listing *listing_ref(struct listing *l)
+void listing_drop(struct listing *l, const char *p)
 {
-	l->refs++;
-	return l;
+	for (unsigned i = 0; i < LISTING_PARTS; i++)
+		if (blocks_drop(&l->list[i], p))
+			return;
 }
 
 void listing_free(struct listing *l)
 {
-	if (!l || --l->refs > 0)
+	if (!l)
 		return;
 	ike_walk_free(l->walk);
 	for (unsigned i = 0; i < LISTING_PARTS; i++) {

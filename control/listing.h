@@ -31,9 +31,9 @@ bool listing_step(struct listing *l, uint64_t us);
 /* The elements of a part, without brackets, once listing_step() has returned false. failed: no
  * memory. */
 const struct blocks *listing_text(const struct listing *l, enum listing_part part);
-/* References are counted, for one thread at a time: whoever takes one gives it back. The source must
- * outlive the work, not the text. */
-struct listing *listing_ref(struct listing *l);
-void listing_free(struct listing *l); /* NULL is fine */
+/* Whoever has read a block of its text gives it back, in order. */
+void listing_drop(struct listing *l, const char *p);
+/* The source must outlive the work, not the text. NULL is fine. */
+void listing_free(struct listing *l);
 
 #endif

@@ -13,7 +13,7 @@ struct stats_doc {
 	struct text own[LISTING_PARTS + 1]; /* around the parts of the listing */
 	unsigned n_own;
 	struct iovec *piece;
-	unsigned n;
+	unsigned n, read;
 	bool failed;
 };
 
@@ -127,9 +127,11 @@ struct stats_doc *stats_doc_new(enum stats_doc_kind kind, const struct stats_sou
 	struct stats_doc *d = calloc(1, sizeof(*d));
 	unsigned n = sizeof(d->own) / sizeof(d->own[0]);
 
-	if (!d)
+	if (!d) {
+		listing_free(l);
 		return NULL;
-	d->listing = listing_ref(l);
+	}
+	d->listing = l;
 	for (unsigned i = 0; i < LISTING_PARTS; i++)
 		n += listing_text(l, i)->n;
 	d->piece = calloc(n, sizeof(*d->piece));
@@ -165,4 +167,11 @@ unsigned stats_doc_pieces(const struct stats_doc *d, const struct iovec **v)
 {
 	*v = d->piece;
 	return d->n;
+}
+
+void stats_doc_read(struct stats_doc *d)
+{
+	listing_drop(d->listing, d->piece[d->read++].iov_base);
+	if (d->read == d->n)
+		stats_doc_free(d);
 }

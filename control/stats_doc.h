@@ -19,13 +19,15 @@ struct stats_doc;
 
 /* What has to be listed for it. */
 unsigned stats_doc_parts(enum stats_doc_kind kind);
-/* Of a listing of those parts that is complete; takes a reference. NULL: no memory, also in the
- * listing. */
+/* Of a listing of those parts that is complete; takes it. NULL: no memory, also in the listing. */
 struct stats_doc *stats_doc_new(enum stats_doc_kind kind, const struct stats_source *s,
 				struct listing *l);
 void stats_doc_free(struct stats_doc *d); /* NULL is fine */
 /* Its pieces in order, borrowed, the last with a newline; returns how many. None is empty. */
 unsigned stats_doc_pieces(const struct stats_doc *d, const struct iovec **v);
+/* The next piece has been read: with the last the document is freed. Memory for thirty megabytes
+ * goes back to the kernel bit by bit that way. */
+void stats_doc_read(struct stats_doc *d);
 
 /* Writes a short document beside file and renames it over, at once; 0 or -errno. */
 int stats_write(const char *file, const json_t *doc);

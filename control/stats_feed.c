@@ -135,12 +135,12 @@ static void feed_listed(struct daemon *d)
 {
 	struct stats_feed *f = d->feed;
 	struct stats_source source = daemon_stats_source(d);
-	struct stats_doc *doc = stats_doc_new(STATS_DOC_FILE, &source, f->listing);
+	struct stats_doc *doc;
 
 	snapshot_set((char *[SNAPSHOT_PARTS]){ totals_dump(&source),
 					       snapshot_lists(f->listing, LISTING_SA),
 					       snapshot_lists(f->listing, LISTING_STATUS) });
-	listing_free(f->listing); /* only the document refers to it now */
+	doc = stats_doc_new(STATS_DOC_FILE, &source, f->listing);
 	f->listing = NULL;
 	f->write = doc ? stats_write_new(d->cfg->stats_file, doc) : NULL;
 	if (f->write)

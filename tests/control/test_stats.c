@@ -27,7 +27,6 @@ static struct stats_doc *doc_make(enum stats_doc_kind kind)
 		;
 	d = stats_doc_new(kind, &source, l);
 	cr_assert_not_null(d);
-	listing_free(l);
 	return d;
 }
 
@@ -202,6 +201,9 @@ Test(stats, text_in_blocks)
 		at += k->len;
 	}
 	cr_expect_eq(at, len);
+	cr_expect_not(blocks_drop(&b, all));
+	cr_expect(blocks_drop(&b, TAILQ_FIRST(&b.list)->p));
+	cr_expect_eq(b.n, 3);
 	blocks_free(&b);
 	cr_expect_eq(b.len, 0);
 	free(all);
