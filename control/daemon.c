@@ -215,8 +215,7 @@ static void on_signal(evutil_socket_t signal, short what, void *ctx)
 	(void)what;
 	switch (signal) {
 	case SIGHUP:
-		if (!d->stopping)
-			reload_file(d);
+		reload_file(d);
 		break;
 	case SIGUSR1:
 		stats_feed_update(d);
@@ -386,6 +385,7 @@ static int daemon_start(struct daemon *d, struct config *cfg)
 static void daemon_end(struct daemon *d)
 {
 	ctl_stop(d->ctl);
+	reload_stop(d);
 	stats_feed_stop(d);
 	chores_stop(&d->chores);
 	for (unsigned i = 0; i < IKE_JOB_KINDS; i++)

@@ -31,6 +31,7 @@ struct daemon {
 	uint64_t pause_from_us;	       /* of pause.recent_us[0] */
 	struct chores chores;
 	struct stats_feed *feed;
+	struct reload *reload; /* the file is being read again; NULL: it is not */
 	uint64_t icv_seen; /* packets that failed their ICV, when we last looked */
 	uint8_t *policy_clear; /* policy id -> its packets pass unprotected: see policies.c */
 	uint64_t policies_due_us; /* the SPD is to be set then; 0: it is as it should be */
@@ -87,8 +88,10 @@ void policies_run(struct daemon *d, uint64_t now);
 /* reload.c: puts cfg's policies and peers in force, old ones (or NULL) away. cfg is taken over and
  * becomes d->cfg. 0 or -errno (logged); on error the old ones stay. */
 int reload_apply(struct daemon *d, struct config *cfg);
-/* SIGHUP: reads the file again; keeps what runs when it has errors. */
+/* SIGHUP: begins to read the file again, on a thread; what runs stays until it is read, and when it
+ * has errors. */
 void reload_file(struct daemon *d);
+void reload_stop(struct daemon *d); /* waits for that thread, and forgets what it has read */
 
 /* events.c: one log line for what matters, the timeline for the rest. */
 void events_on_event(void *ctx, const struct ike_event *ev);

@@ -1,6 +1,7 @@
 /* Putting a configuration in force, at start and on SIGHUP. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon.h"
@@ -106,32 +107,115 @@ static void swap_system(struct config *cfg, struct config *running)
 	running->dh_threads = threads;
 }
 
-void reload_file(struct daemon *d)
-{
-	struct config_report report = { 0 };
-	struct config *cfg = NULL;
-	const char *what;
-	int rc = config_load(d->cfg->file, d->cfg, &cfg, &report);
+/* Reading the file of ten thousand peers takes a second, so a thread that lives as long does it. */
+struct reload {
+	struct ike_job job; /* first: it is what goes out and comes back */
+	struct jobs *jobs;
+	struct event *ev;
+	const struct config *old; /* stays in force, and as it is, until this is over */
+	struct config *cfg;
+	struct config_report report;
+	int rc;
+	bool again; /* asked for once more: the file may be another by now */
+};
 
-	config_report_each(&report, d->cfg->file, log_note, NULL);
-	if (rc != 0) {
+static void reload_run(struct ike_job *job)
+{
+	struct reload *r = (struct reload *)job;
+
+	r->rc = config_load(r->old->file, r->old, &r->cfg, &r->report);
+}
+
+/* Puts in force what was read. */
+static void reload_take(struct daemon *d, struct reload *r)
+{
+	const char *what;
+
+	config_report_each(&r->report, d->cfg->file, log_note, NULL);
+	if (r->rc != 0) {
 		log_error("%s has %u error%s: what ran before stays in force", d->cfg->file,
-			  report.errors, report.errors == 1 ? "" : "s");
-		goto out;
+			  r->report.errors, r->report.errors == 1 ? "" : "s");
+		return;
 	}
-	if (!config_same_system(d->cfg, cfg, &what))
+	if (!config_same_system(d->cfg, r->cfg, &what))
 		log_warn("%s: '%s' differs from what runs: restart needed; the peers are taken over",
 			 d->cfg->file, what);
-	swap_system(cfg, d->cfg);
-	if (reload_apply(d, cfg) != 0) {
-		swap_system(cfg, d->cfg);
-		config_free(cfg);
-		goto out;
+	swap_system(r->cfg, d->cfg);
+	if (reload_apply(d, r->cfg) != 0) {
+		swap_system(r->cfg, d->cfg);
+		return;
 	}
+	r->cfg = NULL; /* it is d->cfg now */
 	stats_feed_rearm(d);
 	log_info("%s: read again: %zu peer%s, %u child%s", d->cfg->file, d->cfg->n_peers,
 		 d->cfg->n_peers == 1 ? "" : "s", d->cfg->n_children,
 		 d->cfg->n_children == 1 ? "" : "ren");
-out:
-	config_report_free(&report);
+}
+
+void reload_stop(struct daemon *d)
+{
+	struct reload *r = d->reload;
+
+	if (!r)
+		return;
+	d->reload = NULL;
+	if (r->ev)
+		event_free(r->ev);
+	jobs_free(r->jobs);
+	config_free(r->cfg);
+	config_report_free(&r->report);
+	free(r);
+}
+
+static void on_read(evutil_socket_t fd, short what, void *ctx)
+{
+	struct daemon *d = ctx;
+	struct reload *r = d->reload;
+	bool again = r->again;
+
+	(void)fd;
+	(void)what;
+	if (!jobs_take(r->jobs))
+		return;
+	if (!d->stopping)
+		reload_take(d, r);
+	reload_stop(d);
+	if (again)
+		reload_file(d);
+}
+
+static int reload_start(struct daemon *d, struct reload *r)
+{
+	const struct dp_cfg *dp = &d->cfg->dp;
+	int rc = jobs_new(1, dp->worker_cores, dp->n_workers, dp->control_core, &r->jobs);
+
+	if (rc != 0)
+		return rc;
+	r->ev = event_new(d->base, jobs_fd(r->jobs), EV_READ | EV_PERSIST, on_read, d);
+	if (!r->ev || event_add(r->ev, NULL) != 0)
+		return -ENOMEM;
+	jobs_push(r->jobs, &r->job);
+	return 0;
+}
+
+void reload_file(struct daemon *d)
+{
+	int rc = -ENOMEM;
+
+	if (d->stopping)
+		return;
+	if (d->reload) {
+		d->reload->again = true;
+		return;
+	}
+	d->reload = calloc(1, sizeof(*d->reload));
+	if (d->reload) {
+		d->reload->job = (struct ike_job){ .fn = reload_run, .kind = IKE_JOB_FETCH };
+		d->reload->old = d->cfg;
+		rc = reload_start(d, d->reload);
+	}
+	if (rc != 0) {
+		log_error("%s cannot be read again: %s", d->cfg->file, strerror(-rc));
+		reload_stop(d);
+	}
 }
