@@ -52,33 +52,47 @@ int stats_write(const char *file, const json_t *doc)
 	return rc;
 }
 
-static int write_all(int fd, const struct stats_doc *doc)
+static int write_piece(int fd, const char *p, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, p, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Frees the document: what is written of it at once, so that there is not one beside the next. */
+static int write_all(int fd, struct stats_doc *doc)
 {
 	const struct iovec *piece;
 	unsigned n = stats_doc_pieces(doc, &piece);
 
 	for (unsigned i = 0; i < n; i++) {
-		for (size_t at = 0; at < piece[i].iov_len;) {
-			ssize_t done = write(fd, (const char *)piece[i].iov_base + at,
-					     piece[i].iov_len - at);
-			if (done < 0 && errno == EINTR)
-				continue;
-			if (done < 0)
-				return -errno;
-			at += (size_t)done;
+		int rc = write_piece(fd, piece[i].iov_base, piece[i].iov_len);
+		if (rc != 0) {
+			stats_doc_free(doc);
+			return rc;
 		}
+		stats_doc_read(doc);
 	}
 	return 0;
 }
 
-/* Frees the document as well: of ten thousand peers that takes milliseconds, too. */
 static void write_run(struct ike_job *job)
 {
 	struct stats_write *w = (struct stats_write *)job;
 	int fd = tmp_open(w->tmp);
 
-	w->rc = fd < 0 ? fd : tmp_finish(fd, w->tmp, w->file, write_all(fd, w->doc));
-	stats_doc_free(w->doc);
+	if (fd < 0) {
+		w->rc = fd;
+		return;
+	}
+	w->rc = tmp_finish(fd, w->tmp, w->file, write_all(fd, w->doc));
 	w->doc = NULL;
 }
 
