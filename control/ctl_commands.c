@@ -56,24 +56,24 @@ static const char *wait_name(const struct ctl_wait *w, char *buf, size_t size)
 
 /* ---------------------------------------------------------------------------- queries ------- */
 
-struct error_search {
-	const char *peer;
+struct error_text {
 	char text[512];
 };
 
-static void error_find(void *ctx, const struct ike_peer_cfg *cfg, const char *last_error)
+static void error_copy(void *ctx, const struct ike_peer_cfg *cfg, const char *last_error)
 {
-	struct error_search *s = ctx;
+	struct error_text *e = ctx;
 
-	if (strcmp(cfg->name, s->peer) == 0 && last_error)
-		snprintf(s->text, sizeof(s->text), "%s", last_error);
+	(void)cfg;
+	if (last_error)
+		snprintf(e->text, sizeof(e->text), "%s", last_error);
 }
 
-static const char *last_error(struct daemon *d, const char *peer, struct error_search *s)
+static const char *last_error(struct daemon *d, const char *peer, struct error_text *e)
 {
-	*s = (struct error_search){ .peer = peer };
-	ike_peer_foreach(d->ike, error_find, s);
-	return s->text;
+	*e = (struct error_text){ 0 };
+	ike_peer_visit(d->ike, peer, &(struct ike_visitor){ .ctx = e, .peer = error_copy });
+	return e->text;
 }
 
 /* Pieces of a reply go out in their order. */
@@ -131,12 +131,12 @@ static void do_why(struct ctl_client *c, const char *name)
 {
 	struct daemon *d = c->ctl->d;
 	struct ctl_wait who = { 0 };
-	struct error_search search;
+	struct error_text error;
 
 	if (name[0] && !ctl_name_resolve(c, name, &who))
 		return;
-	ctl_reply(c, json_pack("{s:b, s:s, s:s, s:o, s:o}", "ok", 1, "name", who.peer,
-			       "last_error", last_error(d, who.peer, &search), "diagnoses",
+	ctl_reply(c, json_pack("{s:b, s:s, s:s, s:o, s:o}", "ok", 1, "name", who.peer, "last_error",
+			       last_error(d, who.peer, &error), "diagnoses",
 			       timelines_diagnoses(d->timelines, who.peer, clock_us()), "steps",
 			       timelines_json(d->timelines, who.peer, clock_us())));
 }
@@ -153,7 +153,7 @@ static void count_up(void *ctx, const struct ike_child_info *i)
 {
 	struct missing *m = ctx;
 
-	if (strcmp(i->peer, m->wait->peer) != 0 || !i->established || !i->current)
+	if (!i->established || !i->current)
 		return;
 	if (m->wait->child[0] && strcmp(i->child, m->wait->child) != 0)
 		return;
@@ -174,7 +174,7 @@ static bool all_up(struct daemon *d, const struct ctl_wait *w)
 			if (!w->child[0] || strcmp(peer->children[k].name, w->child) == 0)
 				want += peer->children[k].pairs;
 	}
-	ike_child_foreach(d->ike, count_up, &m);
+	ike_peer_visit(d->ike, w->peer, &(struct ike_visitor){ .ctx = &m, .child = count_up });
 	return want > 0 && m.up >= want;
 }
 
@@ -187,9 +187,9 @@ static void wait_end(struct ctl_client *c)
 
 static void wait_timeout(struct ctl_client *c)
 {
-	struct error_search search;
+	struct error_text error;
 	char name[2 * IKE_NAME_LEN + 2];
-	const char *why = last_error(c->ctl->d, c->wait.peer, &search);
+	const char *why = last_error(c->ctl->d, c->wait.peer, &error);
 
 	ctl_error(c, "%s: no result in time, the negotiation goes on%s%s",
 		  wait_name(&c->wait, name, sizeof(name)), why[0] ? "; last error: " : "", why);

@@ -384,6 +384,8 @@ struct ike_visitor {
 	void (*child)(void *ctx, const struct ike_child_info *i);
 	void (*peer)(void *ctx, const struct ike_peer_cfg *cfg, const char *last_error);
 };
+/* One peer; false: there is none of that name. */
+bool ike_peer_visit(struct ike *ike, const char *name, const struct ike_visitor *v);
 struct ike_walk *ike_walk_new(struct ike *ike); /* NULL: no memory */
 /* Shows the next peer; any function may be NULL. False: there was none left. */
 bool ike_walk_step(struct ike_walk *walk, const struct ike_visitor *v);

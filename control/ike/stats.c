@@ -154,6 +154,27 @@ void ike_peer_foreach(struct ike *ike,
 			return;
 }
 
+static void peer_visit(struct peer *p, const struct ike_visitor *v)
+{
+	uint64_t now = ike_now(p->ike);
+
+	if (v->sa)
+		sas_show(p, now, v->sa, v->ctx);
+	if (v->child)
+		pairs_show(p, now, v->child, v->ctx);
+	if (v->peer)
+		peer_show(p, v->peer, v->ctx);
+}
+
+bool ike_peer_visit(struct ike *ike, const char *name, const struct ike_visitor *v)
+{
+	struct peer *p = peer_find(ike, name);
+
+	if (p)
+		peer_visit(p, v);
+	return p != NULL;
+}
+
 struct ike_walk *ike_walk_new(struct ike *ike)
 {
 	struct ike_walk *w = calloc(1, sizeof(*w));
@@ -168,18 +189,12 @@ struct ike_walk *ike_walk_new(struct ike *ike)
 
 bool ike_walk_step(struct ike_walk *w, const struct ike_visitor *v)
 {
-	uint64_t now = ike_now(w->ike);
 	struct peer *p = w->next;
 
 	if (!p)
 		return false;
 	w->next = TAILQ_NEXT(p, link);
-	if (v->sa)
-		sas_show(p, now, v->sa, v->ctx);
-	if (v->child)
-		pairs_show(p, now, v->child, v->ctx);
-	if (v->peer)
-		peer_show(p, v->peer, v->ctx);
+	peer_visit(p, v);
 	return true;
 }
 

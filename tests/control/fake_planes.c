@@ -228,6 +228,19 @@ const struct ike_settings *ike_assigned(struct ike *ike, const char *peer)
 	return NULL;
 }
 
+bool ike_peer_visit(struct ike *ike, const char *name, const struct ike_visitor *v)
+{
+	if (strcmp(name, fake_peer.name) != 0)
+		return false;
+	if (v->sa)
+		ike_sa_foreach(ike, v->sa, v->ctx);
+	if (v->child)
+		ike_child_foreach(ike, v->child, v->ctx);
+	if (v->peer)
+		ike_peer_foreach(ike, v->peer, v->ctx);
+	return true;
+}
+
 /* One peer; then none. */
 struct ike_walk *ike_walk_new(struct ike *ike)
 {
@@ -239,15 +252,7 @@ bool ike_walk_step(struct ike_walk *walk, const struct ike_visitor *v)
 {
 	char *done = (char *)walk;
 
-	if ((*done)++)
-		return false;
-	if (v->sa)
-		ike_sa_foreach(NULL, v->sa, v->ctx);
-	if (v->child)
-		ike_child_foreach(NULL, v->child, v->ctx);
-	if (v->peer)
-		ike_peer_foreach(NULL, v->peer, v->ctx);
-	return true;
+	return !(*done)++ && ike_peer_visit(NULL, fake_peer.name, v);
 }
 
 void ike_walk_free(struct ike_walk *walk)
