@@ -67,7 +67,8 @@ if [ -s "$STATE/minimal.json" ] && jq -e '.answers > 0 and .amplification <= 1' 
 
 before_kb=$(resident)
 ping_flood 10.1.0.1 10.2.0.1 $((FLOOD_S + 2)) 100
-bg t "$STATE/flood.json" "$FLOOD" --interface wan --gateway 10.9.0.1 --mac "$mac" --seconds "$FLOOD_S" --per-second "$RATE" --count $((FLOOD_S * RATE))
+# the generator stands for other machines: what it does not get of the CPUs, the flood lacks
+bg t "$STATE/flood.json" nice -n -10 "$FLOOD" --interface wan --gateway 10.9.0.1 --mac "$mac" --seconds "$FLOOD_S" --per-second "$RATE" --count $((FLOOD_S * RATE))
 flood_pid=$BG_PID
 sleep 2
 times=() refused=0
