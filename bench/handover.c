@@ -13,11 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dp.h"
+#include "measure.h"
 #include "rig.h"
 
 #define REPS   21
-#define PASSES 8    /* over all frames, a repetition */
-#define INBOX  4096 /* HANDOVER_RING of the data plane */
+#define PASSES 8 /* over all frames, a repetition */
 
 static struct rig rigs[RIG_MAX_LCORES];
 
@@ -46,7 +47,7 @@ static void receive(struct part *p, struct rig *frames, struct lcore *lc,
 		struct rte_mbuf *pkts[RIG_BURST];
 		uint64_t start;
 
-		while (inbox && rte_ring_count(inbox) > INBOX / 4)
+		while (inbox && rte_ring_count(inbox) > HANDOVER_RING / 4)
 			rte_pause();
 		traffic_esp(frames, pkts, i);
 		start = lc->now_tsc = rte_rdtsc();
@@ -116,24 +117,13 @@ static bool join(void)
 
 	owner->cmd = rte_ring_create_elem("cmd", sizeof(struct cmd), 64, SOCKET_ID_ANY, 0);
 	owner->inject = rte_ring_create("inject", 64, SOCKET_ID_ANY, 0);
-	owner->handover[0] = rte_ring_create("handover", INBOX, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	owner->handover[0] =
+		rte_ring_create("handover", HANDOVER_RING, SOCKET_ID_ANY, RING_F_SC_DEQ);
 	receiver->handover[0] = owner->handover[0];
-	receiver->handover[1] = rte_ring_create("handover1", INBOX, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	receiver->handover[1] =
+		rte_ring_create("handover1", HANDOVER_RING, SOCKET_ID_ANY, RING_F_SC_DEQ);
 	owner->n_workers = receiver->n_workers = 2;
 	return owner->cmd && owner->inject && owner->handover[0] && receiver->handover[1];
-}
-
-static int double_cmp(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *v)
-{
-	qsort(v, REPS, sizeof(*v), double_cmp);
-	return v[REPS / 2];
 }
 
 static double ns_of(const struct part *p)
@@ -167,8 +157,9 @@ static int measure_size(unsigned size, unsigned sas)
 		more[i] = receiver[i] + owner[i] - stays[i];
 		burst += (double)part[0].packets / (double)part[0].rounds / REPS;
 	}
-	printf("%8u %6u %10.1f %10.1f %10.1f %10.1f %12.1f\n", size, sas, median(stays),
-	       median(receiver), median(owner), median(more), burst);
+	printf("%8u %6u %10.1f %10.1f %10.1f %10.1f %12.1f\n", size, sas,
+	       stat_of(stays, REPS).median, stat_of(receiver, REPS).median,
+	       stat_of(owner, REPS).median, stat_of(more, REPS).median, burst);
 	for (unsigned i = 0; i < 2; i++)
 		if (rig_drops(rigs[i].gw[SA_IN])) {
 			rig_drops_print(rigs[i].gw[SA_IN]);

@@ -248,7 +248,7 @@ static int double_cmp(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static struct stat stat_of(double *v, unsigned n)
+struct stat stat_of(double *v, unsigned n)
 {
 	qsort(v, n, sizeof(*v), double_cmp);
 	return (struct stat){ .median = v[n / 2], .low = v[n / 4], .high = v[n - 1 - n / 4] };

@@ -10,6 +10,9 @@ struct stat {
 	double median, low, high; /* low and high: quartiles */
 };
 
+/* Of n values, which it sorts. */
+struct stat stat_of(double *v, unsigned n);
+
 struct result {
 	enum sa_dir dir;
 	struct rig_case what;
