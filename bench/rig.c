@@ -163,7 +163,7 @@ static struct lcore *gateway(struct rig *rig, enum sa_dir dir, unsigned index)
 		lc->port[i] = (struct lcore_port){ .dev = rig->null_port,
 						   .mtu = 1600,
 						   .rx_queue = NO_QUEUE };
-		memcpy(lc->port[i].mac, rig_macs[dir][i], 6);
+		port_mac_set(&lc->port[i], rig_macs[dir][i]);
 	}
 	local_set_add(&lc->local, dir == SA_IN ? GW_IN : GW_OUT);
 	return lc->sa_in && lc->sa_out && lc->policy_sa && lc->backlog.evt && lc->evt && lc->punt &&

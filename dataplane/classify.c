@@ -10,16 +10,16 @@
 #include "spd.h"
 #include "wire.h"
 
-/* RFC 1122 section 3.2.1.3 and RFC 1812 section 5.3.7: addresses that are nobody's source. */
-static bool source_is_martian(const struct lcore *lc, uint32_t a)
+/* Multicast (nothing here routes it), the limited broadcast, loopback and "this network". */
+static inline bool is_martian(const uint8_t *addr)
 {
-	return a >> 24 == 0 || a >> 24 == 127 || a >> 28 >= 0xe || local_set_has(&lc->local, a);
+	return (uint8_t)(addr[0] - 1) >= 0xdf || addr[0] == 127;
 }
 
-/* Multicast (nothing here routes it), the limited broadcast, loopback and "this network". */
-static bool dest_is_martian(uint32_t a)
+/* RFC 1122 section 3.2.1.3 and RFC 1812 section 5.3.7: addresses that are nobody's source. */
+static inline bool source_is_martian(const struct lcore *lc, const uint8_t *src)
 {
-	return a >> 24 == 0 || a >> 24 == 127 || a >> 28 >= 0xe;
+	return is_martian(src) || local_set_has(&lc->local, load_be32(src));
 }
 
 /* Walks the options, RFC 791 section 3.1. Source routes are not for a security gateway. */
@@ -61,8 +61,7 @@ static enum drop_reason header_check(const struct lcore *lc, struct rte_mbuf *pk
 		return DROP_ip_malformed;
 	if (!sum_known(pkt) && !ip4_sum_ok(ip))
 		return DROP_ip_malformed;
-	if (source_is_martian(lc, load_be32(ip + IP4_SRC)) ||
-	    dest_is_martian(load_be32(ip + IP4_DST)))
+	if (source_is_martian(lc, ip + IP4_SRC) || is_martian(ip + IP4_DST))
 		return DROP_ip_martian;
 	return ihl > IP4_LEN ? options_check(ip, ihl) : DROP_COUNT;
 }
@@ -163,11 +162,11 @@ static enum verdict ip4_classify(struct lcore *lc, struct rte_mbuf *pkt)
 }
 
 /* 1 = ours, 0 = a group's or everybody's, -1 = another station's. */
-static int station(const struct lcore_port *port, const uint8_t *mac)
+static int station(const struct lcore_port *port, const uint8_t *eth)
 {
-	if (memcmp(mac, port->mac, 6) == 0)
+	if (station_word(eth + ETH_DST) == port->mac)
 		return 1;
-	return mac[0] & 1 ? 0 : -1;
+	return eth[ETH_DST] & 1 ? 0 : -1;
 }
 
 /* A frame with this tag belongs to the VLAN's port; VLAN 0 is a priority alone. False: to none. */
@@ -207,18 +206,17 @@ static __rte_noinline enum verdict tagged_classify(struct lcore *lc, struct rte_
 	return V_AGAIN;
 }
 
-static enum verdict frame_classify(struct lcore *lc, struct rte_mbuf *pkt)
+static __rte_noinline enum verdict frame_classify(struct lcore *lc, struct rte_mbuf *pkt)
 {
 	const uint8_t *eth = rte_pktmbuf_mtod(pkt, const uint8_t *);
 	struct pkt_meta *meta = pkt_meta(pkt);
 	int to_us;
 
-	*meta = (struct pkt_meta){ .port = meta->port };
 	if (rte_pktmbuf_data_len(pkt) < ETH_LEN)
 		return gone(lc, pkt, DROP_eth_short);
 	if (unlikely(pkt->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED))
 		return tagged_classify(lc, pkt);
-	to_us = station(&lc->port[meta->port], eth + ETH_DST);
+	to_us = station(&lc->port[meta->port], eth);
 	if (to_us < 0)
 		return gone(lc, pkt, DROP_eth_dst);
 	switch (load_be16(eth + ETH_TYPE)) {
@@ -271,6 +269,49 @@ static struct rte_mbuf *make_private(struct lcore *lc, struct rte_mbuf *pkt)
 	return copy;
 }
 
+/* To our station, no tag, IPv4 without options. */
+static inline bool is_plain4(const struct lcore_port *port, const uint8_t *eth)
+{
+	uint32_t what;
+
+	memcpy(&what, eth + ETH_TYPE, sizeof(what));
+	return station_word(eth + ETH_DST) == port->mac &&
+	       (what & rte_cpu_to_be_32(0xffffff00)) ==
+		       rte_cpu_to_be_32(ETHERTYPE_IP4 << 16 | 0x4500);
+}
+
+/* Nearly all frames: plain4, one piece, with nothing wrong about the header, in transit or plain ESP for us.
+ * V_AGAIN: it is none of these, whatever it is, and nothing has been written. */
+static inline enum verdict plain4_classify(struct lcore *lc, struct rte_mbuf *pkt)
+{
+	const uint8_t *eth = rte_pktmbuf_mtod(pkt, const uint8_t *), *ip = eth + ETH_LEN;
+	struct pkt_meta *meta = pkt_meta(pkt);
+	enum verdict verdict = V_TRANSIT;
+	uint16_t total;
+
+	if (unlikely(pkt->data_len < ETH_LEN + IP4_LEN || pkt->nb_segs != 1 ||
+		     pkt->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ||
+		     !is_plain4(&lc->port[meta->port], eth)))
+		return V_AGAIN;
+	total = load_be16(ip + IP4_TOTAL);
+	if (unlikely(total < IP4_LEN || total > pkt->data_len - ETH_LEN ||
+		     (!sum_known(pkt) && !ip4_sum_ok(ip)) ||
+		     source_is_martian(lc, ip + IP4_SRC) || is_martian(ip + IP4_DST)))
+		return V_AGAIN;
+	if (local_set_has(&lc->local, load_be32(ip + IP4_DST))) {
+		if (unlikely(ip[IP4_PROTO] != PROTO_ESP || ip4_is_fragment(ip)))
+			return V_AGAIN;
+		meta->l4_off = IP4_LEN;
+		verdict = V_ESP;
+	} else if (unlikely(!source_allowed(lc, meta->port, ip))) {
+		return V_AGAIN;
+	}
+	pkt->data_off += ETH_LEN;
+	pkt->data_len = total;
+	pkt->pkt_len = total;
+	return verdict;
+}
+
 uint16_t stage_classify(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct rte_mbuf **esp,
 			uint16_t *n_esp, struct rte_mbuf **host, uint16_t *n_host)
 {
@@ -288,9 +329,10 @@ uint16_t stage_classify(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, st
 		pkt = make_private(lc, pkts[i]);
 		if (!pkt)
 			continue;
-		do
+		*pkt_meta(pkt) = (struct pkt_meta){ .port = pkt_meta(pkt)->port };
+		verdict = plain4_classify(lc, pkt);
+		while (unlikely(verdict == V_AGAIN))
 			verdict = frame_classify(lc, pkt);
-		while (verdict == V_AGAIN);
 		switch (verdict) {
 		case V_TRANSIT:
 			pkts[kept++] = pkt;

@@ -81,18 +81,20 @@ static void tx_flush(struct lcore *lc, uint16_t port)
 {
 	struct tx_buffer *buf = &lc->tx[port];
 	const struct lcore_port *p = &lc->port[port];
-	uint64_t bytes[BURST + 1] = { 0 };
+	uint64_t bytes = 0;
 	uint16_t sent;
 
 	watch_sent(lc, (uint8_t)port, buf->pkt, buf->n);
 	/* lengths first: a sent packet is no longer ours to read */
 	for (uint16_t i = 0; i < buf->n; i++)
-		bytes[i + 1] = bytes[i] + rte_pktmbuf_pkt_len(buf->pkt[i]);
+		bytes += rte_pktmbuf_pkt_len(buf->pkt[i]);
 	sent = rte_eth_tx_burst(p->dev, p->tx_queue, buf->pkt, buf->n);
 	lc->count.tx_packets += sent;
-	lc->count.tx_bytes += bytes[sent];
-	for (; sent < buf->n; sent++)
+	for (; unlikely(sent < buf->n); sent++) {
+		bytes -= rte_pktmbuf_pkt_len(buf->pkt[sent]);
 		pkt_drop(lc, buf->pkt[sent], DROP_tx_full);
+	}
+	lc->count.tx_bytes += bytes;
 	buf->n = 0;
 }
 

@@ -59,12 +59,29 @@ struct lcore_port {
 	uint16_t tx_worker;
 	uint16_t mtu;	    /* bytes of IP */
 	uint16_t clamp_mss; /* see MSS_AUTO */
-	uint8_t mac[6];
 	uint8_t source_check; /* enum dp_source_check */
 	uint8_t way;	    /* enum way_out; control: rw (atomic): WAY_DOWN */
 	uint16_t vlan;	    /* of its frames; 0: they have no tag */
+	uint64_t mac;	    /* station_word() of its address */
 	const uint8_t *vlan_port; /* by VLAN: the port that it is, UINT8_MAX = none; NULL: no VLANs */
 };
+
+/* A station's address in one word: the first six of eight bytes that can be read. */
+static inline uint64_t station_word(const uint8_t *addr)
+{
+	uint64_t word;
+
+	memcpy(&word, addr, sizeof(word));
+	return word << 16; /* little-endian: the seventh byte and the eighth go */
+}
+
+static inline void port_mac_set(struct lcore_port *port, const uint8_t mac[6])
+{
+	uint8_t addr[8] = { 0 };
+
+	memcpy(addr, mac, 6);
+	port->mac = station_word(addr);
+}
 
 /* The gateway's own addresses: open addressing, at most half full. 0.0.0.0 and :: are never one. */
 #define LOCAL_SET_BITS 9

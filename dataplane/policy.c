@@ -22,7 +22,7 @@ static void acquire(struct lcore *lc, struct policy_sa *ps, uint32_t policy)
 
 /* To the SA pair of the policy: true when it is ours. The SPI in policy_sa guards against a slot
  * that was given to another pair since. */
-static bool protect(struct lcore *lc, struct rte_mbuf *pkt, uint32_t policy)
+static inline bool protect(struct lcore *lc, struct rte_mbuf *pkt, uint32_t policy)
 {
 	struct policy_sa *ps = &lc->policy_sa[policy];
 	struct pkt_meta *meta = pkt_meta(pkt);
@@ -62,7 +62,7 @@ static void outbound_lookup(const struct spd *spd, struct keys *keys, struct rte
 	for (uint16_t i = 0; i < n; i++) {
 		const uint8_t *ip = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
 		if (keys->four)
-			spd_key_read(&keys->k4[i], ip, rte_pktmbuf_data_len(pkts[i]));
+			spd_key_read(spd, &keys->k4[i], ip, rte_pktmbuf_data_len(pkts[i]));
 		else
 			spd_key6_read(&keys->k6[i], ip, rte_pktmbuf_data_len(pkts[i]));
 	}
@@ -153,38 +153,35 @@ static bool answers_protected(struct rte_mbuf *pkt)
 	return (pkt_meta(pkt)->flags & both) == both;
 }
 
-/* stage_spd() for packets of one family; adds to *n_out. */
-static uint16_t spd_burst(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, bool four,
-			  struct rte_mbuf **out, uint16_t *n_out)
+/* The rule that protects what matched so, or NULL. */
+static inline const struct spd_rule *protecting(const struct spd *spd, uint32_t match)
 {
-	const struct spd *spd = lc->spd;
-	uint32_t match[2 * BURST], in_match[2 * BURST];
-	uint16_t clear[2 * BURST], n_clear = 0, kept = 0;
-	struct rte_mbuf *pkt;
-	struct keys keys;
+	uint32_t i = match - 1; /* neither 0 nor SPD_UNKNOWN is below n then */
 
-	keys.four = four;
-	outbound_lookup(spd, &keys, pkts, n, match);
-	if (spd->n > PREFETCH_FROM)
-		protect_prefetch(lc, match, n);
+	return i < spd->n && spd->rule[i].action == POLICY_PROTECT ? &spd->rule[i] : NULL;
+}
+
+/* What is left of a burst whose packets to protect are out of it (NULL): drops what may not go on in the clear.
+ * Returns how many may. */
+static __rte_noinline uint16_t unprotected(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n,
+					   struct keys *keys, const uint32_t *match)
+{
+	uint16_t clear[2 * BURST], n_clear = 0, kept = 0;
+	uint32_t in_match[2 * BURST];
+
 	for (uint16_t i = 0; i < n; i++) {
-		pkt = pkts[i];
-		if (match[i] && match[i] != SPD_UNKNOWN &&
-		    spd->rule[match[i] - 1].action == POLICY_PROTECT) {
-			if (unlikely(spd->hub) && forged_spoke(lc, pkt))
-				pkt_drop(lc, pkt, DROP_spd_in_clear);
-			else if (protect(lc, pkt, spd->rule[match[i] - 1].id))
-				out[(*n_out)++] = pkt;
-			pkts[i] = NULL;
-		} else if (!(pkt_meta(pkt)->flags & (PKT_FROM_ESP | PKT_LOCAL_OUT))) {
+		struct rte_mbuf *pkt = pkts[i];
+
+		if (!pkt)
+			continue;
+		if (!(pkt_meta(pkt)->flags & (PKT_FROM_ESP | PKT_LOCAL_OUT))) {
 			clear[n_clear++] = i;
 		} else if (match[i] == SPD_UNKNOWN || answers_protected(pkt)) {
 			pkt_drop(lc, pkt, DROP_spd_discard);
 			pkts[i] = NULL;
 		}
 	}
-
-	inbound_lookup(spd, &keys, clear, n_clear, in_match);
+	inbound_lookup(lc->spd, keys, clear, n_clear, in_match);
 	for (uint16_t i = 0; i < n_clear; i++) {
 		if (clear_allowed(lc, pkts[clear[i]], match[clear[i]], in_match[i]))
 			lc->count.bypassed++;
@@ -195,6 +192,35 @@ static uint16_t spd_burst(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, 
 		if (pkts[i])
 			pkts[kept++] = pkts[i];
 	return kept;
+}
+
+/* stage_spd() for packets of one family; adds to *n_out. */
+static inline uint16_t spd_burst(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, bool four,
+				 struct rte_mbuf **out, uint16_t *n_out)
+{
+	const struct spd *spd = lc->spd;
+	uint32_t match[2 * BURST];
+	uint16_t gone = 0;
+	struct keys keys;
+
+	keys.four = four;
+	outbound_lookup(spd, &keys, pkts, n, match);
+	if (spd->n > PREFETCH_FROM)
+		protect_prefetch(lc, match, n);
+	for (uint16_t i = 0; i < n; i++) {
+		const struct spd_rule *rule = protecting(spd, match[i]);
+		struct rte_mbuf *pkt = pkts[i];
+
+		if (unlikely(!rule))
+			continue;
+		if (unlikely(spd->hub) && forged_spoke(lc, pkt))
+			pkt_drop(lc, pkt, DROP_spd_in_clear);
+		else if (likely(protect(lc, pkt, rule->id)))
+			out[(*n_out)++] = pkt;
+		pkts[i] = NULL;
+		gone++;
+	}
+	return likely(gone == n) ? 0 : unprotected(lc, pkts, n, &keys, match);
 }
 
 /* Moves the IPv6 packets of a burst to the end of six; returns how many others are left. */

@@ -263,6 +263,6 @@ struct lcore_port port_view(const struct port *port, uint16_t worker)
 		view.way |= WAY_OTHER;
 	if (port->vlan)
 		view.way |= port->vlan_insert ? WAY_TAG_DEVICE : WAY_TAG;
-	memcpy(view.mac, port->mac, 6);
+	port_mac_set(&view, port->mac);
 	return view;
 }

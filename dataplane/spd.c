@@ -22,28 +22,6 @@ _Static_assert(sizeof(struct spd_key6) == 8 * SPD_WORDS6, "the words of spd_shap
 
 /* ------------------------------------------------------------------------- keys ------------- */
 
-static bool proto_has_ports(uint8_t proto)
-{
-	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
-}
-
-void spd_key_read(struct spd_key *key, const uint8_t *ip, uint32_t len)
-{
-	unsigned ihl = ip4_header_len(ip);
-
-	*key = (struct spd_key){ .proto = ip[IP4_PROTO] };
-	memcpy(&key->local, ip + IP4_SRC, 4);
-	memcpy(&key->remote, ip + IP4_DST, 4);
-	if (!proto_has_ports(key->proto))
-		return;
-	if (unlikely(len < ihl + 4 || (load_be16(ip + IP4_FRAG) & IP4_OFFSET_MASK))) {
-		key->no_ports = 1;
-		return;
-	}
-	memcpy(&key->local_port, ip + ihl, 2);
-	memcpy(&key->remote_port, ip + ihl + 2, 2);
-}
-
 void spd_key_reverse(struct spd_key *key)
 {
 	uint32_t addr = key->local;
@@ -66,7 +44,7 @@ void spd_key6_read(struct spd_key6 *key, const uint8_t *ip, uint32_t len)
 	key->proto = chain.proto;
 	memcpy(key->local, ip + IP6_SRC, 16);
 	memcpy(key->remote, ip + IP6_DST, 16);
-	if (!proto_has_ports(chain.proto))
+	if (!spd_proto_has_ports(chain.proto))
 		return;
 	if (unlikely(len < chain.l4_off + 4u || (chain.frag & IP6F_OFFSET_MASK))) {
 		key->no_ports = 1;
@@ -212,7 +190,7 @@ bool spd_must_be_protected(const struct spd *spd, const uint8_t *ip, uint32_t le
 	uint32_t match;
 
 	if (ip_version(ip) == 4) {
-		spd_key_read(&key, ip, len);
+		spd_key_read(spd, &key, ip, len);
 		spd_key_reverse(&key);
 		spd_lookup(spd, &key, &match, 1);
 	} else {
@@ -360,7 +338,7 @@ static bool policy_sound(const struct spd_policy *p, char *why, size_t why_size)
 		snprintf(why, why_size, "policy %u mixes address families", p->id);
 		return false;
 	}
-	if ((s->local_port || s->remote_port) && s->proto && !proto_has_ports(s->proto)) {
+	if ((s->local_port || s->remote_port) && s->proto && !spd_proto_has_ports(s->proto)) {
 		snprintf(why, why_size, "policy %u gives ports to protocol %u, which has none",
 			 p->id, s->proto);
 		return false;

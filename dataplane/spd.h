@@ -79,8 +79,30 @@ struct spd {
 struct spd *spd_build(const struct spd_policy *p, size_t n, char *why, size_t why_size);
 void spd_free(struct spd *spd);
 
-/* The key of an IPv4 packet (len bytes readable at ip, at least its header) that leaves. */
-void spd_key_read(struct spd_key *key, const uint8_t *ip, uint32_t len);
+static inline bool spd_proto_has_ports(uint8_t proto)
+{
+	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
+}
+
+/* The key of an IPv4 packet (len bytes readable at ip, at least its header) that leaves. Ports are looked for
+ * where some policy asks for them. */
+static inline void spd_key_read(const struct spd *spd, struct spd_key *key, const uint8_t *ip,
+				uint32_t len)
+{
+	unsigned ihl = ip4_header_len(ip);
+
+	*key = (struct spd_key){ .proto = ip[IP4_PROTO] };
+	memcpy(&key->local, ip + IP4_SRC, 4);
+	memcpy(&key->remote, ip + IP4_DST, 4);
+	if (!spd->has_ports || !spd_proto_has_ports(key->proto))
+		return;
+	if (len < ihl + 4 || (load_be16(ip + IP4_FRAG) & IP4_OFFSET_MASK)) {
+		key->no_ports = 1;
+		return;
+	}
+	memcpy(&key->local_port, ip + ihl, 2);
+	memcpy(&key->remote_port, ip + ihl + 2, 2);
+}
 /* The same packet seen as one that arrives: sides swapped. */
 void spd_key_reverse(struct spd_key *key);
 void spd_key6_read(struct spd_key6 *key, const uint8_t *ip, uint32_t len);

@@ -25,7 +25,7 @@ int watch_policy(const struct lcore *lc, const uint8_t *ip, uint32_t len, bool r
 
 	if (len < IP4_LEN || ip[0] >> 4 != 4 || ip4_header_len(ip) > len)
 		return -1;
-	spd_key_read(&key, ip, len);
+	spd_key_read(lc->spd, &key, ip, len);
 	if (reverse)
 		spd_key_reverse(&key);
 	spd_lookup(lc->spd, &key, &match, 1);

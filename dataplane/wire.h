@@ -161,12 +161,14 @@ static inline uint16_t ip6_l4_sum(const uint8_t *ip, uint8_t proto, const uint8_
 	return sum_fold(sum_add(sum_add(sum_add(0, ip + IP6_SRC, 32), tail, 8), l4, len));
 }
 
-/* Most headers have no options: a constant length spares the loop. */
+/* Right is a sum of zero, as ones' complement has it: a multiple of 0xffff, in either byte order and with words
+ * of any multiple of 16 bits (RFC 1071 section 2). The first byte is never zero, so the sum is not either. Most
+ * headers have no options: a constant length spares the loop. */
 static inline bool ip4_sum_ok(const uint8_t *ip)
 {
 	if (__builtin_expect(ip[IP4_VER_IHL] == 0x45, 1))
-		return sum_fold(sum_add(0, ip, IP4_LEN)) == 0xffff;
-	return sum_fold(sum_add(0, ip, ip4_header_len(ip))) == 0xffff;
+		return sum_add(0, ip, IP4_LEN) % 0xffff == 0;
+	return sum_add(0, ip, ip4_header_len(ip)) % 0xffff == 0;
 }
 
 /* Computes and stores the header checksum. */
@@ -179,19 +181,18 @@ static inline void ip4_sum_set(uint8_t *ip)
 	memcpy(ip + IP4_SUM, &sum, 2);
 }
 
-/* Lowers the TTL by one and repairs the checksum, RFC 1624 equation 3 (HC' = ~(~HC + ~m + m')). */
+/* Lowers the TTL by one and repairs the checksum: RFC 1624 equation 3 where the word that changes, TTL and
+ * protocol, becomes 0x100 smaller. In the packet's byte order that is one, in the sum one more, and a carry out
+ * of it comes round. */
 static inline void ip4_ttl_decrement(uint8_t *ip)
 {
-	uint32_t sum = (uint16_t)~load_be16(ip + IP4_SUM);
-	uint16_t old = load_be16(ip + IP4_TTL);
-	uint16_t new = (uint16_t)(old - 0x100);
+	uint32_t word, sum;
 
-	sum += (uint16_t)~old;
-	sum += new;
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	ip[IP4_TTL] = (uint8_t)(new >> 8);
-	store_be16(ip + IP4_SUM, (uint16_t)~sum);
+	memcpy(&word, ip + IP4_TTL, sizeof(word));
+	sum = (word >> 16) + 1;
+	sum += sum >= 0xffff;
+	word = ((word - 1) & 0xffff) | sum << 16;
+	memcpy(ip + IP4_TTL, &word, sizeof(word));
 }
 
 #endif

@@ -113,6 +113,29 @@ GCM_INLINE __m128i reduce_mid(const struct product1 *a)
 	return _mm_xor_si128(_mm_xor_si128(a->hi, t), _mm_shuffle_epi32(a->mid, 0x4e));
 }
 
+/* The same for two packets at once, a lane each. sum: lane 0 is what a's lanes add up to, lane 1 b's. */
+GCM_INLINE pair lanes_sum(pair a, pair b)
+{
+	return _mm256_xor_si256(_mm256_permute2x128_si256(a, b, 0x20),
+				_mm256_permute2x128_si256(a, b, 0x31));
+}
+
+GCM_INLINE struct product product_lanes(const struct product *a, const struct product *b)
+{
+	return (struct product){ lanes_sum(a->lo, b->lo), lanes_sum(a->mid, b->mid),
+				 lanes_sum(a->hi, b->hi) };
+}
+
+GCM_INLINE pair lanes_reduce(const struct product *a)
+{
+	const pair poly = _mm256_broadcastsi128_si256(ghash_poly());
+	pair t = _mm256_clmulepi64_epi128(poly, a->lo, 0x01);
+	pair mid = _mm256_xor_si256(_mm256_xor_si256(a->mid, t), _mm256_shuffle_epi32(a->lo, 0x4e));
+
+	t = _mm256_clmulepi64_epi128(poly, mid, 0x01);
+	return _mm256_xor_si256(_mm256_xor_si256(a->hi, t), _mm256_shuffle_epi32(mid, 0x4e));
+}
+
 GCM_INLINE __m128i product_reduce(struct product1 a)
 {
 	reduce_low(&a);

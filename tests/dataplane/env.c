@@ -119,7 +119,7 @@ struct lcore *env_start(void)
 	lc->now_tsc = 5000000000;
 	for (uint16_t i = 0; i < 2; i++) {
 		lc->port[i] = (struct lcore_port){ .dev = UINT16_MAX, .mtu = i ? 1400 : 1500 };
-		memcpy(lc->port[i].mac, env_mac[i], 6);
+		port_mac_set(&lc->port[i], env_mac[i]);
 	}
 	local_set_add(&lc->local, WAN_ADDR);
 	local_set_add(&lc->local, LAN_ADDR);
@@ -317,7 +317,7 @@ static void env_port(struct port *port, const struct lcore *lc, unsigned i, uint
 		     const char *addr6, const char *link)
 {
 	port->mtu = lc->port[i].mtu;
-	memcpy(port->mac, lc->port[i].mac, 6);
+	memcpy(port->mac, env_mac[i], 6);
 	port->n_addrs = 3;
 	port->addr[0] = (struct ip_prefix){ ip_addr_v4(addr), 24 };
 	port->addr[1] = (struct ip_prefix){ env_addr(addr6), 64 };
