@@ -2,37 +2,67 @@
 
 #include <rte_cycles.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #define WORDS (256 * 1024 / sizeof(uint64_t))
 #define STEPS 12000
+#define LINES (6 * 1024 * 1024 / 64) /* more than second level caches hold, less than third level ones */
+#define READS 4096
+#define AHEAD 16
 
 static uint64_t memory[WORDS];
+static uint8_t (*lines)[64];
 static uint64_t best = UINT64_MAX, calls, slow;
 
-static uint64_t work(void)
+static inline uint32_t next(uint32_t x)
 {
-	uint64_t x = 0x9e3779b97f4a7c15, start = rte_rdtsc();
+	x ^= x << 13, x ^= x >> 17, x ^= x << 5;
+	return x;
+}
 
-	/* each step needs the one before */
+/* Each step needs the one before. */
+static void compute(void)
+{
+	uint64_t x = 0x9e3779b97f4a7c15;
+
 	for (unsigned i = 0; i < STEPS; i++) {
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
 		x += memory[x % WORDS]++;
 	}
 	memory[0] = x;
-	return rte_rdtsc() - start;
 }
 
-bool calibrate_quiet(void)
+/* The same lines each time, fetched ahead as the packet path does. */
+static void fetch(void)
 {
-	uint64_t t = work();
+	uint32_t ahead = 88172645, here = ahead;
+	uint64_t sum = 0;
 
+	for (unsigned i = 0; i < READS + AHEAD; i++) {
+		if (i < READS)
+			__builtin_prefetch(lines[(ahead = next(ahead)) % LINES]);
+		if (i >= AHEAD)
+			sum += lines[(here = next(here)) % LINES][0];
+	}
+	memory[0] += sum;
+}
+
+double calibrate(void)
+{
+	uint64_t start, t;
+
+	if (!lines)
+		lines = calloc(LINES, sizeof(*lines));
+	start = rte_rdtsc();
+	compute();
+	if (lines)
+		fetch();
+	t = rte_rdtsc() - start;
 	if (t < best)
 		best = t;
 	calls++;
-	if (t <= best + best / 10)
-		return true;
-	slow++;
-	return false;
+	slow += (double)t > CALIBRATE_QUIET * (double)best;
+	return (double)t / (double)best;
 }
 
 double calibrate_best_us(void)

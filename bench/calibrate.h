@@ -2,12 +2,13 @@
 #ifndef SHRIKE_BENCH_CALIBRATE_H
 #define SHRIKE_BENCH_CALIBRATE_H
 
-#include <stdbool.h>
+#define CALIBRATE_QUIET 1.1
 
-/* Does some 60 microseconds of arithmetic and memory accesses (256 KB, in second level cache). True
- * when it took at most a tenth longer than the best time so far in this process. */
-bool calibrate_quiet(void);
-/* The best time so far and the share of calls that were slower than allowed. */
+/* Does some 80 microseconds of arithmetic and memory accesses: 256 KB, in second level cache, and 4,096 lines out
+ * of 6 MB, which a neighbour of the third level cache throws out. How long it took, as a multiple of the best
+ * time so far in this process. Not more than CALIBRATE_QUIET: nobody disturbs. */
+double calibrate(void);
+/* The best time so far and the share of calls that were slower than CALIBRATE_QUIET. */
 double calibrate_best_us(void);
 double calibrate_disturbed(void);
 

@@ -3,6 +3,7 @@
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_launch.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,6 +195,7 @@ static uint64_t time_crypto(struct rig *rig, enum sa_dir dir, unsigned packets, 
 struct turn {
 	struct rig *rig;
 	enum sa_dir dir;
+	bool crypto_alone;
 	unsigned packets, of; /* of: how many lcores take part */
 	unsigned *present;    /* barrier */
 	uint64_t whole, crypto, sink, ticks[RIG_STAGES];
@@ -211,6 +213,13 @@ static int turn_run(void *arg)
 {
 	struct turn *t = arg;
 
+	if (t->crypto_alone) {
+		if (t->rig->now.n_sas > 1)
+			time_crypto(t->rig, t->dir, t->rig->n_frames, false);
+		meet(t);
+		t->whole = time_crypto(t->rig, t->dir, t->packets, false);
+		return 0;
+	}
 	if (t->rig->now.n_sas > 1)
 		time_whole(t->rig, t->dir, t->rig->n_frames, t->ticks);
 	meet(t);
@@ -272,63 +281,106 @@ static uint64_t drops(const struct rig *rigs, unsigned lcores, enum sa_dir dir)
 	return sum;
 }
 
+/* Runs the turn on one lcore, then on all of them at once, each as turn[i]. How many times the one's packets all
+ * of them do. */
+static double scale_take(struct rig *rigs, unsigned lcores, const struct turn *what,
+			 struct turn *turn)
+{
+	struct turn alone = *what;
+	double sum = 0;
+
+	together(rigs, &alone, 1);
+	for (unsigned i = 0; i < lcores; i++)
+		turn[i] = *what;
+	together(rigs, turn, lcores);
+	for (unsigned i = 0; i < lcores; i++)
+		sum += (double)alone.whole / (double)turn[i].whole;
+	return sum;
+}
+
+/* What one repetition found, ns a packet. */
+struct sample {
+	double noise; /* by the calibration before and after */
+	double gross, sink, crypto, library, scale, crypto_scale, stage[RIG_STAGES];
+};
+
+static struct sample sample_take(struct rig *rigs, unsigned lcores, enum sa_dir dir,
+				 unsigned packets)
+{
+	double ns = 1e9 / (double)rte_get_tsc_hz() / packets, before = calibrate();
+	struct turn turn[RIG_MAX_LCORES] = { { .dir = dir, .packets = packets } }, what = turn[0];
+	struct sample s = { .scale = 1, .crypto_scale = 1 };
+
+	if (lcores == 1) {
+		together(rigs, turn, 1);
+	} else {
+		what.crypto_alone = true;
+		s.crypto_scale = scale_take(rigs, lcores, &what, turn);
+		what.crypto_alone = false;
+		s.scale = scale_take(rigs, lcores, &what, turn);
+	}
+	s.gross = (double)turn[0].whole * ns;
+	for (unsigned i = 0; i < RIG_STAGES; i++)
+		s.stage[i] = (double)turn[0].ticks[i] * ns;
+	s.crypto = (double)crypto_turn(rigs, dir, packets, false) * ns;
+	s.library = s.crypto;
+	if (rigs->library_key)
+		s.library = (double)crypto_turn(rigs, dir, packets, true) * ns;
+	s.sink = (double)time_sink(rigs, dir, packets) * ns;
+	s.noise = RTE_MAX(before, calibrate());
+	return s;
+}
+
+static int noise_cmp(const void *a, const void *b)
+{
+	const struct sample *x = a, *y = b;
+
+	return (x->noise > y->noise) - (x->noise < y->noise);
+}
+
+/* The field of n samples that lies `at` bytes from their start. */
+static struct stat field_stat(const struct sample *samples, unsigned n, size_t at)
+{
+	double v[MEASURE_MAX_REPS];
+
+	for (unsigned i = 0; i < n; i++)
+		v[i] = *(const double *)((const char *)&samples[i] + at);
+	return stat_of(v, n);
+}
+
 int measure(struct rig *rigs, unsigned lcores, enum sa_dir dir, unsigned reps, unsigned packets,
 	    double patience, struct result *out)
 {
-	static double gross[MEASURE_MAX_REPS], sink[MEASURE_MAX_REPS], crypto[MEASURE_MAX_REPS];
-	static double stage[RIG_STAGES][MEASURE_MAX_REPS], scale[MEASURE_MAX_REPS];
-	static double library[MEASURE_MAX_REPS];
-	uint64_t before = drops(rigs, lcores, dir);
-	unsigned done = 0, tries = 0;
+	static struct sample samples[MEASURE_MAX_TRIES];
+	uint64_t until = rte_rdtsc() + (uint64_t)(patience * (double)rte_get_tsc_hz());
+	uint64_t before = drops(rigs, lcores, dir), ticks[RIG_STAGES];
+	unsigned tries = 0, quiet = 0;
 
 	packets = (packets + RIG_BURST - 1) / RIG_BURST * RIG_BURST;
-	double ns = 1e9 / (double)rte_get_tsc_hz() / packets;
-	uint64_t until = rte_rdtsc() + (uint64_t)(patience * (double)rte_get_tsc_hz());
-	struct turn turn[RIG_MAX_LCORES], alone;
-
 	for (unsigned i = 0; i < lcores; i++)
-		turn[i] = (struct turn){ .dir = dir, .packets = packets };
-	for (unsigned i = 0; i < lcores; i++)
-		time_whole(&rigs[i], dir, packets / RIG_BURST / 8 * RIG_BURST,
-			   turn[i].ticks); /* warm up */
-	while (done < reps) {
-		bool quiet = calibrate_quiet();
-
-		alone = (struct turn){ .dir = dir, .packets = packets };
-		if (lcores > 1)
-			together(rigs, &alone, 1);
-		together(rigs, turn, lcores);
-		crypto[done] = (double)crypto_turn(rigs, dir, packets, false) * ns;
-		library[done] = crypto[done];
-		if (rigs->library_key)
-			library[done] = (double)crypto_turn(rigs, dir, packets, true) * ns;
-		sink[done] = (double)time_sink(rigs, dir, packets) * ns;
-		quiet &= calibrate_quiet();
-		if (!quiet && ++tries && rte_rdtsc() < until)
-			continue; /* on a machine that is never quiet it ends too */
-		gross[done] = (double)turn[0].whole * ns;
-		for (unsigned i = 0; i < RIG_STAGES; i++)
-			stage[i][done] = (double)turn[0].ticks[i] * ns;
-		scale[done] = 1;
-		if (lcores > 1)
-			scale[done] = (double)alone.whole *
-				      (1.0 / (double)turn[0].whole + 1.0 / (double)turn[1].whole);
-		done++;
+		time_whole(&rigs[i], dir, packets / RIG_BURST / 8 * RIG_BURST, ticks); /* warm up */
+	while (tries < MEASURE_MAX_TRIES && quiet < reps && (tries < reps || rte_rdtsc() < until)) {
+		samples[tries] = sample_take(rigs, lcores, dir, packets);
+		quiet += samples[tries++].noise <= CALIBRATE_QUIET;
 	}
+	qsort(samples, tries, sizeof(samples[0]), noise_cmp);
+#define STAT(field) field_stat(samples, reps, offsetof(struct sample, field))
 	*out = (struct result){
 		.dir = dir,
 		.what = rigs->now,
 		.lcores = lcores,
 		.bytes = average_bytes(rigs),
-		.gross = stat_of(gross, reps),
-		.sink = stat_of(sink, reps),
-		.crypto = stat_of(crypto, reps),
-		.library = stat_of(library, reps),
-		.scale = stat_of(scale, reps),
-		.disturbed = tries,
+		.gross = STAT(gross),
+		.sink = STAT(sink),
+		.crypto = STAT(crypto),
+		.library = STAT(library),
+		.scale = STAT(scale),
+		.crypto_scale = STAT(crypto_scale),
+		.disturbed = tries - reps,
+		.noise = STAT(noise).median,
 	};
 	for (unsigned i = 0; i < RIG_STAGES; i++)
-		out->stage[i] = stat_of(stage[i], reps);
+		out->stage[i] = STAT(stage[i]);
 	out->net = (out->gross.median - out->sink.median) / lcores;
 	if (drops(rigs, lcores, dir) == before)
 		return 0;

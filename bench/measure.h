@@ -4,7 +4,8 @@
 
 #include "rig.h"
 
-#define MEASURE_MAX_REPS 1024
+#define MEASURE_MAX_REPS  1024
+#define MEASURE_MAX_TRIES 16384
 
 struct stat {
 	double median, low, high; /* low and high: quartiles */
@@ -26,12 +27,15 @@ struct result {
 	struct stat stage[RIG_STAGES]; /* parts of gross; the last holds the sink */
 	double net;         /* gross - sink, medians; with two lcores: of both together */
 	struct stat scale;  /* two lcores: packets of both against those of one alone, in turns */
-	unsigned disturbed; /* repetitions that were thrown away: somebody else had the core */
+	struct stat crypto_scale; /* likewise of the cryptography alone: what the CPUs themselves give */
+	unsigned disturbed; /* repetitions that were thrown away: noisier than those that count */
+	double noise;       /* of those that count, see calibrate(); median */
 };
 
 /* reps repetitions of at least `packets` packets each, on one rig, or on two at once (the second on
- * EAL lcore 1). Those that a neighbour disturbs are done again, for `patience` seconds in all. 0,
- * or -1 when packets were dropped. */
+ * EAL lcore 1). While a neighbour disturbs there are more of them, for `patience` seconds in all; those during
+ * which the calibration (which knows nothing of what was measured) found least noise count. 0, or -1 when
+ * packets were dropped. */
 int measure(struct rig *rigs, unsigned lcores, enum sa_dir dir, unsigned reps, unsigned packets,
 	    double patience, struct result *out);
 

@@ -73,22 +73,22 @@ void report_header(const struct rig *rig)
 	printf("%s; %s; IPsec-MB %s (%s); %s\n\n", cpu, rte_version(), imb_get_version_str(),
 	       cpu_path(rig->gw[0]->mb), rte_eal_has_hugepages() ? "huge pages" : "no huge pages");
 	printf("                                      poli-            ns a             of inner "
-	       "bytes    crypto  share  IPsec-MB          two to\n"
+	       "bytes    crypto  share  IPsec-MB                 two to  crypto\n"
 	       "dir  algorithm          inner    SAs  cies lcores    packet spread    Mpps  Gbit/s "
-	       " alone, ns  of it  alone, ns  sink     one\n");
+	       " alone, ns  of it  alone, ns  sink  noise     one   alone\n");
 }
 
 void report_row(const struct result *r)
 {
-	char size[8], scale[16] = "";
+	char size[8], scale[32] = "";
 
 	if (r->lcores > 1)
-		snprintf(scale, sizeof(scale), "%8.2f", r->scale.median);
-	printf("%-3s  %-18s %5s %6u %6u %5u  %8.1f %6.1f %7.2f %7.2f  %8.1f %5.0f %%  %8.1f %6.1f%s\n",
+		snprintf(scale, sizeof(scale), "%8.2f %7.2f", r->scale.median, r->crypto_scale.median);
+	printf("%-3s  %-18s %5s %6u %6u %5u  %8.1f %6.1f %7.2f %7.2f  %8.1f %5.0f %%  %8.1f %6.1f %6.2f%s\n",
 	       r->dir == SA_OUT ? "out" : "in", r->what.alg->name, size_text(r, size, sizeof(size)),
 	       r->what.n_sas, r->what.n_policies, r->lcores, r->net, r->gross.high - r->gross.low,
 	       1e3 / r->net, gbits(r), r->crypto.median, 100 * share(r), r->library.median,
-	       r->sink.median, scale);
+	       r->sink.median, r->noise, scale);
 	fflush(stdout);
 }
 
@@ -116,16 +116,18 @@ static json_t *stages_json(const struct result *r)
 json_t *report_row_json(const struct result *r)
 {
 	json_t *row = json_pack(
-		"{s:s, s:s, s:i, s:f, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:i}",
+		"{s:s, s:s, s:i, s:f, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:i, s:f}",
 		"direction", r->dir == SA_OUT ? "out" : "in", "algorithm", r->what.alg->name,
 		"inner_bytes", (int)r->what.size, "average_bytes", r->bytes, "sas",
 		(int)r->what.n_sas, "policies", (int)r->what.n_policies, "lcores", (int)r->lcores,
 		"ns_per_packet", r->net, "mpps", 1e3 / r->net, "gbit_per_second", gbits(r),
 		"crypto_share", share(r), "gross_ns", stat_json(&r->gross), "sink_ns",
 		stat_json(&r->sink), "crypto_ns", stat_json(&r->crypto), "ipsec_mb_ns",
-		stat_json(&r->library), "stages_ns", stages_json(r), "disturbed", (int)r->disturbed);
+		stat_json(&r->library), "stages_ns", stages_json(r), "disturbed", (int)r->disturbed, "noise", r->noise);
 
-	if (r->lcores > 1)
+	if (r->lcores > 1) {
 		json_object_set_new(row, "scale", stat_json(&r->scale));
+		json_object_set_new(row, "crypto_scale", stat_json(&r->crypto_scale));
+	}
 	return row;
 }
