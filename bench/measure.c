@@ -21,34 +21,34 @@ static void source(struct rig *rig, enum sa_dir dir, struct rte_mbuf **pkts, uns
 		traffic_esp(rig, pkts, first);
 }
 
-/* ticks: one sum for each stage, or NULL. Returns their total. */
-static uint64_t time_whole(struct rig *rig, enum sa_dir dir, unsigned packets, uint64_t *ticks)
+/* Ticks of all packets' way. stages: also those of each stage, which cost a reading of the clock each. */
+static uint64_t time_whole(struct rig *rig, enum sa_dir dir, unsigned packets, uint64_t *stages)
 {
 	struct lcore *lc = rig->gw[dir];
 	uint64_t sum = 0;
 
-	if (ticks)
-		memset(ticks, 0, RIG_STAGES * sizeof(*ticks));
+	if (stages)
+		memset(stages, 0, RIG_STAGES * sizeof(*stages));
 	for (unsigned i = 0; i < packets; i += RIG_BURST) {
 		struct rte_mbuf *pkts[RIG_BURST];
-		uint64_t start;
+		uint64_t start, flush = 0;
 
 		if (dir == SA_IN && i % rig->n_frames == 0)
 			traffic_replay_reset(rig);
 		source(rig, dir, pkts, i);
-		lc->now_tsc = rte_rdtsc();
+		start = lc->now_tsc = rte_rdtsc();
 		if (dir == SA_OUT)
-			rig_way_out(lc, pkts, RIG_BURST, ticks);
+			rig_way_out(lc, pkts, RIG_BURST, stages);
 		else
-			rig_way_in(lc, pkts, RIG_BURST, ticks);
+			rig_way_in(lc, pkts, RIG_BURST, stages);
 		/* a full buffer was sent by the last stage; what is left goes now */
-		start = rte_rdtsc();
+		if (stages)
+			flush = rte_rdtsc();
 		lcore_flush(lc);
-		if (ticks)
-			ticks[RIG_FORWARD] += rte_rdtsc() - start;
+		sum += rte_rdtsc() - start;
+		if (stages)
+			stages[RIG_FORWARD] += rte_rdtsc() - flush;
 	}
-	for (unsigned i = 0; ticks && i < RIG_STAGES; i++)
-		sum += ticks[i];
 	return sum;
 }
 
@@ -188,8 +188,10 @@ static uint64_t time_crypto(struct rig *rig, enum sa_dir dir, unsigned packets, 
 /* ------------------------------------------------------------------------- repetitions ------ */
 
 /* The measurements take turns, and each leaves its own keys in the caches. With many SAs a packet
- * would time how its own are fetched again: so a measurement begins with a pass over all SAs that
- * does not count. */
+ * would time how its own are fetched again: so a measurement begins with passes over all SAs that
+ * do not count. One is not enough: what it throws out of the second level cache is not all in the third
+ * level one yet. */
+#define WARM_PASSES 3
 
 /* One repetition on one lcore. */
 struct turn {
@@ -198,7 +200,7 @@ struct turn {
 	bool crypto_alone;
 	unsigned packets, of; /* of: how many lcores take part */
 	unsigned *present;    /* barrier */
-	uint64_t whole, crypto, sink, ticks[RIG_STAGES];
+	uint64_t whole;
 };
 
 /* Waits until all are here. */
@@ -214,22 +216,22 @@ static int turn_run(void *arg)
 	struct turn *t = arg;
 
 	if (t->crypto_alone) {
-		if (t->rig->now.n_sas > 1)
+		for (unsigned i = 0; t->rig->now.n_sas > 1 && i < WARM_PASSES; i++)
 			time_crypto(t->rig, t->dir, t->rig->n_frames, false);
 		meet(t);
 		t->whole = time_crypto(t->rig, t->dir, t->packets, false);
 		return 0;
 	}
-	if (t->rig->now.n_sas > 1)
-		time_whole(t->rig, t->dir, t->rig->n_frames, t->ticks);
+	for (unsigned i = 0; t->rig->now.n_sas > 1 && i < WARM_PASSES; i++)
+		time_whole(t->rig, t->dir, t->rig->n_frames, NULL);
 	meet(t);
-	t->whole = time_whole(t->rig, t->dir, t->packets, t->ticks);
+	t->whole = time_whole(t->rig, t->dir, t->packets, NULL);
 	return 0;
 }
 
 static uint64_t crypto_turn(struct rig *rig, enum sa_dir dir, unsigned packets, bool library)
 {
-	if (rig->now.n_sas > 1)
+	for (unsigned i = 0; rig->now.n_sas > 1 && i < WARM_PASSES; i++)
 		time_crypto(rig, dir, rig->n_frames, library);
 	return time_crypto(rig, dir, packets, library);
 }
@@ -310,6 +312,7 @@ static struct sample sample_take(struct rig *rigs, unsigned lcores, enum sa_dir 
 	double ns = 1e9 / (double)rte_get_tsc_hz() / packets, before = calibrate();
 	struct turn turn[RIG_MAX_LCORES] = { { .dir = dir, .packets = packets } }, what = turn[0];
 	struct sample s = { .scale = 1, .crypto_scale = 1 };
+	uint64_t stages[RIG_STAGES];
 
 	if (lcores == 1) {
 		together(rigs, turn, 1);
@@ -320,8 +323,9 @@ static struct sample sample_take(struct rig *rigs, unsigned lcores, enum sa_dir 
 		s.scale = scale_take(rigs, lcores, &what, turn);
 	}
 	s.gross = (double)turn[0].whole * ns;
+	time_whole(rigs, dir, packets, stages);
 	for (unsigned i = 0; i < RIG_STAGES; i++)
-		s.stage[i] = (double)turn[0].ticks[i] * ns;
+		s.stage[i] = (double)stages[i] * ns;
 	s.crypto = (double)crypto_turn(rigs, dir, packets, false) * ns;
 	s.library = s.crypto;
 	if (rigs->library_key)
@@ -353,12 +357,12 @@ int measure(struct rig *rigs, unsigned lcores, enum sa_dir dir, unsigned reps, u
 {
 	static struct sample samples[MEASURE_MAX_TRIES];
 	uint64_t until = rte_rdtsc() + (uint64_t)(patience * (double)rte_get_tsc_hz());
-	uint64_t before = drops(rigs, lcores, dir), ticks[RIG_STAGES];
+	uint64_t before = drops(rigs, lcores, dir);
 	unsigned tries = 0, quiet = 0;
 
 	packets = (packets + RIG_BURST - 1) / RIG_BURST * RIG_BURST;
 	for (unsigned i = 0; i < lcores; i++)
-		time_whole(&rigs[i], dir, packets / RIG_BURST / 8 * RIG_BURST, ticks); /* warm up */
+		time_whole(&rigs[i], dir, packets / RIG_BURST / 8 * RIG_BURST, NULL); /* warm up */
 	while (tries < MEASURE_MAX_TRIES && quiet < reps && (tries < reps || rte_rdtsc() < until)) {
 		samples[tries] = sample_take(rigs, lcores, dir, packets);
 		quiet += samples[tries++].noise <= CALIBRATE_QUIET;

@@ -24,7 +24,7 @@ struct result {
 	struct stat sink;              /* transmitting to net_null and freeing, alone */
 	struct stat crypto;            /* the code that the gateway uses, alone on the same buffers */
 	struct stat library;           /* IPsec-MB likewise: the same where the gateway uses it */
-	struct stat stage[RIG_STAGES]; /* parts of gross; the last holds the sink */
+	struct stat stage[RIG_STAGES]; /* parts of gross, in a pass of their own; the last holds the sink */
 	double net;         /* gross - sink, medians; with two lcores: of both together */
 	struct stat scale;  /* two lcores: packets of both against those of one alone, in turns */
 	struct stat crypto_scale; /* likewise of the cryptography alone: what the CPUs themselves give */

@@ -151,7 +151,7 @@ static __rte_noinline void tx_by_way(struct lcore *lc, struct rte_mbuf *frame)
 	tx_add(lc, meta->port, frame);
 }
 
-void lcore_tx(struct lcore *lc, struct rte_mbuf *frame)
+void lcore_tx_any(struct lcore *lc, struct rte_mbuf *frame)
 {
 	uint8_t port = pkt_meta(frame)->port;
 

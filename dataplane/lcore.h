@@ -240,8 +240,18 @@ bool lcore_event_flush(struct lcore *lc);
  * full, at the latest at the end of the loop's round. Any stage may call it. ESP inbound: meta as
  * stage_classify left it. To encrypt: PKT_TO_ENCRYPT and the SPI in slot. */
 void lcore_handover(struct lcore *lc, uint16_t worker, struct rte_mbuf *pkt);
-/* Queues a complete frame for meta.port. */
-void lcore_tx(struct lcore *lc, struct rte_mbuf *frame);
+/* Queues a complete frame for meta.port. _any: whatever stands in between, and when the buffer becomes full. */
+void lcore_tx_any(struct lcore *lc, struct rte_mbuf *frame);
+static inline void lcore_tx(struct lcore *lc, struct rte_mbuf *frame)
+{
+	uint8_t port = pkt_meta(frame)->port;
+	struct tx_buffer *buf = &lc->tx[port];
+
+	if (unlikely(lc->port[port].way || buf->n == BURST - 1))
+		lcore_tx_any(lc, frame);
+	else
+		buf->pkt[buf->n++] = frame;
+}
 /* Sends everything that lcore_handover() and lcore_tx() gathered. */
 void lcore_flush(struct lcore *lc);
 

@@ -76,13 +76,11 @@ static void outbound_lookup(const struct spd *spd, struct keys *keys, struct rte
  * burst take it before the first takes the next. */
 static void protect_prefetch(const struct lcore *lc, const uint32_t *match, uint16_t n)
 {
-	const struct spd *spd = lc->spd;
 	uint32_t id[2 * BURST];
 
-	for (uint16_t i = 0; i < n; i++)
-		rte_prefetch0(&spd->rule[match[i] == SPD_UNKNOWN ? 0 : match[i] - 1]);
 	for (uint16_t i = 0; i < n; i++) {
-		id[i] = match[i] && match[i] != SPD_UNKNOWN ? spd->rule[match[i] - 1].id : 0;
+		if (unlikely(!spd_match_protects(lc->spd, match[i], &id[i])))
+			id[i] = 0;
 		rte_prefetch0(&lc->policy_sa[id[i]]);
 	}
 	for (uint16_t i = 0; i < n; i++)
@@ -153,14 +151,6 @@ static bool answers_protected(struct rte_mbuf *pkt)
 	return (pkt_meta(pkt)->flags & both) == both;
 }
 
-/* The rule that protects what matched so, or NULL. */
-static inline const struct spd_rule *protecting(const struct spd *spd, uint32_t match)
-{
-	uint32_t i = match - 1; /* neither 0 nor SPD_UNKNOWN is below n then */
-
-	return i < spd->n && spd->rule[i].action == POLICY_PROTECT ? &spd->rule[i] : NULL;
-}
-
 /* What is left of a burst whose packets to protect are out of it (NULL): drops what may not go on in the clear.
  * Returns how many may. */
 static __rte_noinline uint16_t unprotected(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n,
@@ -208,14 +198,14 @@ static inline uint16_t spd_burst(struct lcore *lc, struct rte_mbuf **pkts, uint1
 	if (spd->n > PREFETCH_FROM)
 		protect_prefetch(lc, match, n);
 	for (uint16_t i = 0; i < n; i++) {
-		const struct spd_rule *rule = protecting(spd, match[i]);
 		struct rte_mbuf *pkt = pkts[i];
+		uint32_t id;
 
-		if (unlikely(!rule))
+		if (unlikely(!spd_match_protects(spd, match[i], &id)))
 			continue;
 		if (unlikely(spd->hub) && forged_spoke(lc, pkt))
 			pkt_drop(lc, pkt, DROP_spd_in_clear);
-		else if (likely(protect(lc, pkt, rule->id)))
+		else if (likely(protect(lc, pkt, id)))
 			out[(*n_out)++] = pkt;
 		pkts[i] = NULL;
 		gone++;

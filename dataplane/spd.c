@@ -323,6 +323,7 @@ static void rule_fill(struct spd *spd, uint32_t i, const struct spd_policy *p)
 	}
 	if (s->local_port || s->remote_port)
 		spd->has_ports = true;
+	spd->verdict[i] = p->id * 4 + (uint32_t)p->action;
 }
 
 static bool policy_sound(const struct spd_policy *p, char *why, size_t why_size)
@@ -355,12 +356,14 @@ static struct spd *spd_alloc(const struct spd_policy *p, size_t n)
 		n4 += p[i].sel.local.lo.family == IP_V4;
 	spd = rte_zmalloc(
 		"spd",
-		sizeof(*spd) + n * sizeof(spd->rule[0]) + (n - n4) * sizeof(struct spd_range6), 64);
+		sizeof(*spd) + n * (sizeof(spd->rule[0]) + sizeof(spd->verdict[0])) +
+			(n - n4) * sizeof(struct spd_range6), 64);
 	if (!spd)
 		return NULL;
 	spd->n = (uint32_t)n;
 	spd->n4 = six = n4;
 	spd->range6 = (struct spd_range6 *)&spd->rule[n];
+	spd->verdict = (uint32_t *)&spd->range6[n - n4];
 	for (size_t i = 0; i < n; i++)
 		rule_fill(spd, p[i].sel.local.lo.family == IP_V4 ? four++ : six++, &p[i]);
 	return spd;

@@ -71,8 +71,22 @@ struct spd {
 	struct spd_shapes *four, *four_no_ports, *six, *six_no_ports;
 	struct rte_acl_ctx *acl, *acl_no_ports;
 	struct spd_range6 *range6; /* of rule[n4] and on */
+	uint32_t *verdict; /* of rule[i], what packets need of it: id * 4 + action. Many of them fit a cache */
 	struct spd_rule rule[];
 };
+
+#define SPD_UNKNOWN UINT32_MAX
+
+/* Is the policy that matched (see spd_lookup()) one that protects? Then *id is its id. */
+static inline bool spd_match_protects(const struct spd *spd, uint32_t match, uint32_t *id)
+{
+	uint32_t i = match - 1; /* neither 0 nor SPD_UNKNOWN is below n then */
+
+	if (i >= spd->n)
+		return false;
+	*id = spd->verdict[i] / 4;
+	return spd->verdict[i] % 4 == POLICY_PROTECT;
+}
 
 /* A snapshot with refs 0, or NULL with a sentence in why. Control thread. n may be 0: discard all.
  */
@@ -110,7 +124,6 @@ void spd_key6_reverse(struct spd_key6 *key);
 
 /* The first match for each of n keys (at most 64), as index into rule[] plus 1; 0 = none. A packet
  * without visible ports that meets a policy about ports gets SPD_UNKNOWN: it might belong there. */
-#define SPD_UNKNOWN UINT32_MAX
 void spd_lookup(const struct spd *spd, const struct spd_key *key, uint32_t *match, unsigned n);
 void spd_lookup6(const struct spd *spd, const struct spd_key6 *key, uint32_t *match, unsigned n);
 
