@@ -140,27 +140,16 @@ static inline void crypto_gmac(IMB_MGR *mb, const struct sa *sa, uint8_t *data, 
 	}
 }
 
-/* Fetches the keys that a small packet needs. sa may be NULL: addresses are fetched, nothing is
- * read. */
+/* Fetches the keys that a small packet needs. */
 static inline void crypto_prefetch(const struct sa *sa)
 {
-	uintptr_t keys = (uintptr_t)sa + offsetof(struct sa, own) + GCM_KEY_HOT;
+	const uint8_t *keys = (const uint8_t *)&sa->own + GCM_KEY_HOT;
 
 	for (unsigned i = 0; i < GCM_KEY_LINES; i++)
-		rte_prefetch0((const void *)(keys + 64 * i));
+		rte_prefetch0(keys + 64 * i);
 }
 
-#define HDR_COPY 64 /* bytes of the header template that esp_out copies: one line, right-aligned \
-		     */
-
-/* What a packet that leaves needs of its SA; NULL as above. */
-static inline void sa_out_prefetch(const struct sa *sa)
-{
-	rte_prefetch0(sa);
-	rte_prefetch0((const uint8_t *)sa + offsetof(struct sa, flags));
-	rte_prefetch0((const uint8_t *)sa + offsetof(struct sa, hdr) + SA_HDR_ROOM - HDR_COPY);
-	crypto_prefetch(sa);
-}
+#define HDR_COPY 64 /* bytes of the header template that esp_out copies: one line, right-aligned */
 
 /* Constant-time comparison of a computed tag with a received ICV of len bytes, at most 16, behind
  * which as many bytes can be read as are missing to 16. */

@@ -1,7 +1,6 @@
 /* The policy stage: protect, bypass or discard what is in transit. */
 #include <rte_branch_prediction.h>
 
-#include "crypto.h"
 #include "lcore.h"
 #include "spd.h"
 #include "wire.h"
@@ -85,8 +84,6 @@ static void protect_prefetch(const struct lcore *lc, const uint32_t *match, uint
 	}
 	for (uint16_t i = 0; i < n; i++)
 		rte_prefetch0(&lc->sa_out[lc->policy_sa[id[i]].slot]);
-	for (uint16_t i = 0; i < n; i++)
-		sa_out_prefetch(lc->sa_out[lc->policy_sa[id[i]].slot].sa);
 }
 
 /* What the policies say when the packet is taken as one that arrives from the remote side. */
