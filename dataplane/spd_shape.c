@@ -118,39 +118,51 @@ static uint32_t shape_find(struct builder *b, const uint64_t *mask, uint32_t ind
 	return s->n++;
 }
 
+static uint64_t *entry_at(const struct builder *b, uint64_t *entry, uint32_t place)
+{
+	return &entry[(size_t)place * spd_entry_words(b->words)];
+}
+
 static void entry_put(struct builder *b, const uint64_t *key, uint32_t shape, uint32_t index)
 {
 	struct spd_shapes *s = b->s;
 	uint32_t at = spd_shape_place(s, key, b->words, shape);
+	uint64_t *e;
 
-	for (; s->entry[at].index != SPD_NO_MATCH; at = (at + 1) & s->places)
-		if (s->entry[at].shape == shape &&
-		    memcmp(s->entry[at].key, key, sizeof(s->entry[at].key)) == 0)
+	for (;; at = (at + 1) & s->places) {
+		e = entry_at(b, s->entry, at);
+		if ((uint32_t)e[b->words] == SPD_NO_MATCH)
+			break;
+		if (e[b->words] >> 32 == shape && memcmp(e, key, b->words * sizeof(*e)) == 0)
 			return; /* an earlier policy decides */
-	memcpy(s->entry[at].key, key, sizeof(s->entry[at].key));
-	s->entry[at].shape = shape;
-	s->entry[at].index = index;
+	}
+	memcpy(e, key, b->words * sizeof(*e));
+	e[b->words] = (uint64_t)shape << 32 | index;
 	s->taken++;
 }
 
 static bool grow(struct builder *b)
 {
 	struct spd_shapes *s = b->s;
-	struct spd_entry *old = s->entry;
-	uint32_t old_places = s->places, places = old ? (old_places + 1) * 2 : 64;
+	uint32_t old_places = s->places, places = s->entry ? (old_places + 1) * 2 : 64;
+	uint64_t *old = s->entry;
 
-	s->entry = rte_malloc("spd_entry", (size_t)places * sizeof(*s->entry), 64);
+	s->entry = rte_malloc("spd_entry",
+			      (size_t)places * spd_entry_words(b->words) * sizeof(*s->entry), 64);
 	if (!s->entry) {
 		s->entry = old;
 		return false;
 	}
 	for (uint32_t i = 0; i < places; i++)
-		s->entry[i].index = SPD_NO_MATCH;
+		entry_at(b, s->entry, i)[b->words] = SPD_NO_MATCH;
 	s->places = places - 1;
 	s->taken = 0;
-	for (uint32_t i = 0; old && i <= old_places; i++)
-		if (old[i].index != SPD_NO_MATCH)
-			entry_put(b, old[i].key, old[i].shape, old[i].index);
+	for (uint32_t i = 0; old && i <= old_places; i++) {
+		const uint64_t *e = entry_at(b, old, i);
+
+		if ((uint32_t)e[b->words] != SPD_NO_MATCH)
+			entry_put(b, e, (uint32_t)(e[b->words] >> 32), (uint32_t)e[b->words]);
+	}
 	rte_free(old);
 	return true;
 }

@@ -18,11 +18,12 @@
 #define SPD_SHAPES   255 /* at most */
 #define SPD_NO_MATCH UINT32_MAX
 
-struct spd_entry {
-	uint64_t key[SPD_WORDS];
-	uint32_t index; /* of the policy, SPD_NO_MATCH = empty place */
-	uint32_t shape;
-};
+/* An entry: the words of the key, and in the next one the index of the policy (SPD_NO_MATCH: the place is empty)
+ * below its shape. In IPv4 half a cache line. */
+static inline unsigned spd_entry_words(unsigned words)
+{
+	return words == SPD_WORDS4 ? 4 : words + 1;
+}
 
 struct spd_shape {
 	uint64_t mask[SPD_WORDS];
@@ -31,10 +32,10 @@ struct spd_shape {
 
 struct spd_shapes {
 	uint32_t n;      /* in the order of `first` */
-	uint32_t places; /* of entry, a power of two less one */
+	uint32_t places; /* for entries, a power of two less one */
 	uint32_t taken;
 	struct spd_shape shape[SPD_SHAPES];
-	struct spd_entry *entry;
+	uint64_t *entry;
 };
 
 /* Tables of the policies of one family; index i stands for the i-th of that family. Without ports:
@@ -64,7 +65,7 @@ static inline void spd_shapes_prefetch(const struct spd_shapes *s, const uint64_
 
 	for (unsigned w = 0; w < words; w++)
 		masked[w] = key[w] & s->shape[0].mask[w];
-	__builtin_prefetch(&s->entry[spd_shape_place(s, masked, words, 0)]);
+	__builtin_prefetch(&s->entry[(size_t)spd_shape_place(s, masked, words, 0) * spd_entry_words(words)]);
 }
 
 /* The index of the first policy that matches, or SPD_NO_MATCH. words: a constant. */
@@ -80,15 +81,18 @@ static inline uint32_t spd_shapes_lookup(const struct spd_shapes *s, const uint6
 		for (unsigned w = 0; w < words; w++)
 			masked[w] = key[w] & s->shape[i].mask[w];
 		at = spd_shape_place(s, masked, words, i);
-		for (const struct spd_entry *e = &s->entry[at]; e->index != SPD_NO_MATCH;
-		     e = &s->entry[at = (at + 1) & s->places]) {
-			diff = e->shape ^ i;
+		for (;; at = (at + 1) & s->places) {
+			const uint64_t *e = &s->entry[(size_t)at * spd_entry_words(words)];
+
+			if ((uint32_t)e[words] == SPD_NO_MATCH)
+				break;
+			diff = e[words] >> 32 ^ i;
 			for (unsigned w = 0; w < words; w++)
-				diff |= e->key[w] ^ masked[w];
+				diff |= e[w] ^ masked[w];
 			if (diff)
 				continue;
-			if (e->index < best)
-				best = e->index;
+			if ((uint32_t)e[words] < best)
+				best = (uint32_t)e[words];
 			break;
 		}
 	}
