@@ -55,9 +55,9 @@ struct packet {
 
 static struct packet packets[BURST_MAX];
 
-static void packet_make(struct packet *p, unsigned len)
+static void packet_of(struct packet *p, unsigned len, unsigned bits)
 {
-	p->bits = 128 + 64 * rnd(3);
+	p->bits = bits;
 	p->offset = rnd(32);
 	p->len = len;
 	p->aad_len = 8 + 4 * rnd(2);
@@ -68,6 +68,11 @@ static void packet_make(struct packet *p, unsigned len)
 	rnd_bytes(p->clear, p->offset + len + GCM_BEHIND);
 	memcpy(p->data, p->clear, sizeof(p->data));
 	gcm_key_init(&p->key, p->raw, p->bits / 8);
+}
+
+static void packet_make(struct packet *p, unsigned len)
+{
+	packet_of(p, len, 128 + 64 * rnd(3));
 }
 
 static struct gcm_op op_of(struct packet *p)
@@ -160,31 +165,67 @@ Test(gcm, random_bursts, .timeout = 36000)
 	}
 }
 
-/* The data may end GCM_BEHIND bytes before memory does. */
+/* Small packets of as many pairs of blocks and the same key size, of which some two wait for the next two, now
+ * and then with another between them. */
+Test(gcm, twos_after_twos)
+{
+	if (!usable())
+		return;
+	for (unsigned k = 0; k < BURSTS; k++) {
+		unsigned n = 2 + rnd(BURST_MAX - 1), pairs = 1 + rnd(4), bits = 128 + 64 * rnd(3);
+
+		for (unsigned i = 0; i < n; i++) {
+			unsigned most = 32 * pairs - 16;
+
+			packet_of(&packets[i], most - rnd(pairs == 1 ? 17 : 32), bits);
+			if (rnd(10) == 0)
+				packet_make(&packets[i], rnd(300));
+		}
+		burst_check(n);
+	}
+}
+
+/* n packets of len bytes, GCM_BEHIND bytes behind which memory ends. */
+static void at_the_end(uint8_t *const *end, unsigned n, unsigned len)
+{
+	struct gcm_op op[2];
+	uint8_t cipher[LEN_MAX + 64], tag[16];
+
+	for (unsigned i = 0; i < n; i++) {
+		packet_of(&packets[i], len, 128);
+		op[i] = op_of(&packets[i]);
+		op[i].data = end[i] - GCM_BEHIND - len;
+		memcpy(op[i].data, packets[i].clear + packets[i].offset, len);
+	}
+	gcm_encrypt(op, n);
+	for (unsigned i = 0; i < n; i++) {
+		reference(&packets[i], cipher, tag);
+		cr_assert(memcmp(op[i].data, cipher, len) == 0 &&
+			  memcmp(op[i].data + len, tag, 16) == 0);
+	}
+	gcm_decrypt(op, n);
+	for (unsigned i = 0; i < n; i++) {
+		reference(&packets[i], cipher, tag);
+		cr_assert(memcmp(&op[i].tag, tag, 16) == 0);
+	}
+}
+
 Test(gcm, nothing_past_the_room)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	uint8_t *map =
-		mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct packet *p = &packets[0];
-	uint8_t cipher[LEN_MAX + 64], tag[16];
-	struct gcm_op op;
+		mmap(NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *end[2] = { map + page, map + 3 * page };
 
 	if (!usable())
 		return;
-	cr_assert(map != MAP_FAILED && mprotect(map + 2 * page, page, PROT_NONE) == 0);
+	cr_assert(map != MAP_FAILED && mprotect(map + page, page, PROT_NONE) == 0 &&
+		  mprotect(map + 3 * page, page, PROT_NONE) == 0);
 	for (unsigned len = 0; len < 1500; len++) {
-		packet_make(p, len);
-		op = op_of(p);
-		op.data = map + 2 * page - GCM_BEHIND - len;
-		memcpy(op.data, p->clear + p->offset, len);
-		gcm_encrypt(&op, 1);
-		reference(p, cipher, tag);
-		cr_assert(memcmp(op.data, cipher, len) == 0 && memcmp(op.data + len, tag, 16) == 0);
-		gcm_decrypt(&op, 1);
-		cr_assert(memcmp(&op.tag, tag, 16) == 0);
+		at_the_end(end, 1, len);
+		at_the_end(end, 2, len);
 	}
-	munmap(map, 3 * page);
+	munmap(map, 4 * page);
 }
 
 /* The check before the first packet finds what is wrong. */
