@@ -253,9 +253,9 @@ static bool ah_add(struct chain_batch *batch, uint16_t at, const struct sa *sa,
 }
 
 /* With many SAs each packet's is somewhere else in memory. A prefetch is a hint: of many at once most are dropped
- * (on Zen 3 two thirds of 256 lines), and each such line is waited for where it
- * is used. So the SAs of a few packets at a time are read for good, as many lines as the core can have on their way,
- * and then these packets are worked on. */
+ * (on Zen 3 two thirds of 256 lines), and each such line is waited for where it is used. So the SAs of a few packets
+ * at a time are read for good, as many lines as the core can have on their way, and then these packets are worked
+ * on. */
 #define SA_PART 4
 
 static inline void line_read(const void *p)

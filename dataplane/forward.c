@@ -65,7 +65,8 @@ static inline bool hop_count(uint8_t *ip)
 	return true;
 }
 
-static __rte_noinline bool packet_forward(struct lcore *lc, struct rte_mbuf *pkt, const struct next_hop *hop)
+static __rte_noinline bool packet_forward(struct lcore *lc, struct rte_mbuf *pkt,
+					  const struct next_hop *hop)
 {
 	uint8_t *ip = rte_pktmbuf_mtod(pkt, uint8_t *);
 	uint8_t flags = pkt_meta(pkt)->flags;
