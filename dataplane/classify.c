@@ -284,11 +284,12 @@ static inline bool is_plain4(const struct lcore_port *port, const uint8_t *eth)
 static inline enum verdict plain4_classify(struct lcore *lc, struct rte_mbuf *pkt)
 {
 	const uint8_t *eth = rte_pktmbuf_mtod(pkt, const uint8_t *), *ip = eth + ETH_LEN;
+	struct pkt_meta *meta = pkt_meta(pkt);
 	uint16_t total;
 
 	if (unlikely(pkt->data_len < ETH_LEN + IP4_LEN || pkt->nb_segs != 1 ||
 		     pkt->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED ||
-		     !is_plain4(&lc->port[pkt_meta(pkt)->port], eth)))
+		     !is_plain4(&lc->port[meta->port], eth)))
 		return V_AGAIN;
 	total = load_be16(ip + IP4_TOTAL);
 	if (unlikely(total < IP4_LEN || total > pkt->data_len - ETH_LEN ||
@@ -298,7 +299,13 @@ static inline enum verdict plain4_classify(struct lcore *lc, struct rte_mbuf *pk
 	pkt->data_off += ETH_LEN;
 	pkt->data_len = total;
 	pkt->pkt_len = total;
-	return ip4_sort(lc, pkt, ip);
+	if (!local_set_has(&lc->local, load_be32(ip + IP4_DST)))
+		return likely(source_allowed(lc, meta->port, ip)) ? V_TRANSIT
+								  : gone(lc, pkt, DROP_source_check);
+	if (unlikely(ip[IP4_PROTO] != PROTO_ESP || ip4_is_fragment(ip)))
+		return ip4_sort(lc, pkt, ip);
+	meta->l4_off = IP4_LEN;
+	return V_ESP;
 }
 
 uint16_t stage_classify(struct lcore *lc, struct rte_mbuf **pkts, uint16_t n, struct rte_mbuf **esp,
