@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #define WORDS (256 * 1024 / sizeof(uint64_t))
-#define STEPS 12000
+#define STEPS 6000
 #define LINES (6 * 1024 * 1024 / 64) /* more than second level caches hold, less than third level ones */
 #define READS 12288
 #define AHEAD 16
@@ -20,16 +20,25 @@ static inline uint32_t next(uint32_t x)
 	return x;
 }
 
-/* Each step needs the one before. */
+static inline uint64_t step(uint64_t x)
+{
+	x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+	return x + memory[x % WORDS]++;
+}
+
+/* Five chains that do not wait for each other: they fill the core, and whoever has its other thread is felt. */
 static uint64_t compute(void)
 {
-	uint64_t x = 0x9e3779b97f4a7c15, start = rte_rdtsc();
+	uint64_t x[5] = { 0x9e3779b97f4a7c15, 2, 3, 4, 5 }, start = rte_rdtsc();
 
 	for (unsigned i = 0; i < STEPS; i++) {
-		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-		x += memory[x % WORDS]++;
+		x[0] = step(x[0]);
+		x[1] = step(x[1]);
+		x[2] = step(x[2]);
+		x[3] = step(x[3]);
+		x[4] = step(x[4]);
 	}
-	memory[0] = x;
+	memory[0] = x[0] ^ x[1] ^ x[2] ^ x[3] ^ x[4];
 	return rte_rdtsc() - start;
 }
 
@@ -47,6 +56,11 @@ static uint64_t fetch(void)
 	}
 	memory[0] += sum;
 	return rte_rdtsc() - start;
+}
+
+static double us(uint64_t ticks)
+{
+	return (double)ticks * 1e6 / (double)rte_get_tsc_hz();
 }
 
 /* What is measured in between throws the memory out of the caches: each part first fetches its own again. */
@@ -67,12 +81,12 @@ double calibrate(void)
 		best = t;
 	calls++;
 	slow += (double)t > CALIBRATE_QUIET * (double)best;
-	return (double)t / (double)best;
+	return us(t);
 }
 
 double calibrate_best_us(void)
 {
-	return (double)best * 1e6 / (double)rte_get_tsc_hz();
+	return us(best);
 }
 
 double calibrate_disturbed(void)

@@ -302,7 +302,7 @@ static double scale_take(struct rig *rigs, unsigned lcores, const struct turn *w
 
 /* What one repetition found, ns a packet. */
 struct sample {
-	double noise; /* by the calibration before and after */
+	double calibration; /* us: the longer one of before and after */
 	double gross, sink, crypto, library, scale, crypto_scale, stage[RIG_STAGES];
 };
 
@@ -331,15 +331,15 @@ static struct sample sample_take(struct rig *rigs, unsigned lcores, enum sa_dir 
 	if (rigs->library_key)
 		s.library = (double)crypto_turn(rigs, dir, packets, true) * ns;
 	s.sink = (double)time_sink(rigs, dir, packets) * ns;
-	s.noise = RTE_MAX(before, calibrate());
+	s.calibration = RTE_MAX(before, calibrate());
 	return s;
 }
 
-static int noise_cmp(const void *a, const void *b)
+static int calibration_cmp(const void *a, const void *b)
 {
 	const struct sample *x = a, *y = b;
 
-	return (x->noise > y->noise) - (x->noise < y->noise);
+	return (x->calibration > y->calibration) - (x->calibration < y->calibration);
 }
 
 /* The field of n samples that lies `at` bytes from their start. */
@@ -365,9 +365,9 @@ int measure(struct rig *rigs, unsigned lcores, enum sa_dir dir, unsigned reps, u
 		time_whole(&rigs[i], dir, packets / RIG_BURST / 8 * RIG_BURST, NULL); /* warm up */
 	while (tries < MEASURE_MAX_TRIES && quiet < reps && (tries < reps || rte_rdtsc() < until)) {
 		samples[tries] = sample_take(rigs, lcores, dir, packets);
-		quiet += samples[tries++].noise <= CALIBRATE_QUIET;
+		quiet += samples[tries++].calibration <= CALIBRATE_QUIET * calibrate_best_us();
 	}
-	qsort(samples, tries, sizeof(samples[0]), noise_cmp);
+	qsort(samples, tries, sizeof(samples[0]), calibration_cmp);
 #define STAT(field) field_stat(samples, reps, offsetof(struct sample, field))
 	*out = (struct result){
 		.dir = dir,
@@ -381,7 +381,7 @@ int measure(struct rig *rigs, unsigned lcores, enum sa_dir dir, unsigned reps, u
 		.scale = STAT(scale),
 		.crypto_scale = STAT(crypto_scale),
 		.disturbed = tries - reps,
-		.noise = STAT(noise).median,
+		.calibration = STAT(calibration).median,
 	};
 	for (unsigned i = 0; i < RIG_STAGES; i++)
 		out->stage[i] = STAT(stage[i]);

@@ -29,7 +29,7 @@ struct result {
 	struct stat scale;  /* two lcores: packets of both against those of one alone, in turns */
 	struct stat crypto_scale; /* likewise of the cryptography alone: what the CPUs themselves give */
 	unsigned disturbed; /* repetitions that were thrown away: noisier than those that count */
-	double noise;       /* of those that count, see calibrate(); median */
+	double calibration; /* us, during those that count, see calibrate(); median */
 };
 
 /* reps repetitions of at least `packets` packets each, on one rig, or on two at once (the second on

@@ -88,7 +88,7 @@ void report_row(const struct result *r)
 	       r->dir == SA_OUT ? "out" : "in", r->what.alg->name, size_text(r, size, sizeof(size)),
 	       r->what.n_sas, r->what.n_policies, r->lcores, r->net, r->gross.high - r->gross.low,
 	       1e3 / r->net, gbits(r), r->crypto.median, 100 * share(r), r->library.median,
-	       r->sink.median, r->noise, scale);
+	       r->sink.median, r->calibration / calibrate_best_us(), scale);
 	fflush(stdout);
 }
 
@@ -123,7 +123,7 @@ json_t *report_row_json(const struct result *r)
 		"ns_per_packet", r->net, "mpps", 1e3 / r->net, "gbit_per_second", gbits(r),
 		"crypto_share", share(r), "gross_ns", stat_json(&r->gross), "sink_ns",
 		stat_json(&r->sink), "crypto_ns", stat_json(&r->crypto), "ipsec_mb_ns",
-		stat_json(&r->library), "stages_ns", stages_json(r), "disturbed", (int)r->disturbed, "noise", r->noise);
+		stat_json(&r->library), "stages_ns", stages_json(r), "disturbed", (int)r->disturbed, "calibration_us", r->calibration);
 
 	if (r->lcores > 1) {
 		json_object_set_new(row, "scale", stat_json(&r->scale));
