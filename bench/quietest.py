@@ -11,7 +11,9 @@ KEY = ("direction", "algorithm", "inner_bytes", "sas", "policies", "lcores")
 def main():
     documents = [json.loads(pathlib.Path(name).read_text()) for name in sys.argv[1:]]
     best = {}
-    for document in documents:
+    for name, document in zip(sys.argv[1:], documents):
+        if any("calibration_us" not in row for row in document["rows"]):
+            sys.exit(f"quietest: {name} does not say how quiet its rows were: an older scripts/bench wrote it")
         for row in document["rows"]:
             key = tuple(row[k] for k in KEY)
             if key not in best or row["calibration_us"] < best[key]["calibration_us"]:

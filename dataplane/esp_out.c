@@ -5,8 +5,6 @@
  * others are in esp_out_any.c.
  * encrypt: IPsec-MB's GCM at once; our own, and cipher and HMAC, all together at the end. finish:  copies the ICVs of those, and takes out what the library
  * refused. */
-#include <rte_prefetch.h>
-
 #include "esp_out.h"
 #include "mss.h"
 

@@ -4,7 +4,8 @@
  *
  * Against one call a packet of a library it saves what is the same for every packet: no context, no
  * copy of the nonce, no branch but by length, two small packets at a time. The keys of an SA are
- * 704 bytes, of which a small packet needs 300 in one piece. How it computes: ghash.h and vaes.c.
+ * 704 bytes, of which a small packet needs 300 in one piece. How it computes: ghash.h,
+ * stream.h, two.c (small packets) and vaes.c.
  *
  * Constant time: no branch and no address depends on keys or data, only on lengths. */
 #ifndef SHRIKE_DATAPLANE_GCM_H

@@ -155,19 +155,15 @@ GCM_INLINE void decrypt(struct gcm_op *op, unsigned twos, unsigned n, unsigned r
 	{                                                                                  \
 		what(op, twos, n, rounds);                                                 \
 	}
+#define KERNELS_OF(what, rounds) \
+	KERNEL(what, 1, rounds)  \
+	KERNEL(what, 2, rounds)  \
+	KERNEL(what, 3, rounds)  \
+	KERNEL(what, 4, rounds)
 #define KERNELS(what)                                                     \
-	KERNEL(what, 1, 10)                                               \
-	KERNEL(what, 2, 10)                                               \
-	KERNEL(what, 3, 10)                                               \
-	KERNEL(what, 4, 10)                                               \
-	KERNEL(what, 1, 12)                                               \
-	KERNEL(what, 2, 12)                                               \
-	KERNEL(what, 3, 12)                                               \
-	KERNEL(what, 4, 12)                                               \
-	KERNEL(what, 1, 14)                                               \
-	KERNEL(what, 2, 14)                                               \
-	KERNEL(what, 3, 14)                                               \
-	KERNEL(what, 4, 14)                                               \
+	KERNELS_OF(what, 10)                                              \
+	KERNELS_OF(what, 12)                                              \
+	KERNELS_OF(what, 14)                                              \
 	/* [rounds / 2 - 5][pairs - 1] */                                 \
 	static void (*const what##_kernel[3][SMALL_PAIRS])(struct gcm_op *, unsigned) = { \
 		{ what##_1_10, what##_2_10, what##_3_10, what##_4_10 },   \
