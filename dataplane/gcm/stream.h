@@ -23,7 +23,9 @@ struct stream {
 	const struct gcm_key *key;
 	uint8_t *at;      /* of the next pair */
 	uint32_t left;    /* bytes from there on */
-	pair counter;     /* of the next pair, the count in host order */
+	pair start;       /* the nonce with a count of 0 and the first round key, twice */
+	pair base, next;  /* the same with the count of the batch, and of the next one */
+	uint32_t batch;   /* the number of the next one */
 	__m128i tag_mask; /* the keystream of block 0 */
 	pair first;       /* pair 0 as it is hashed */
 	__m128i hash;     /* of all batches up to now */
@@ -37,14 +39,13 @@ static const uint8_t masks[64] = {
 
 GCM_INLINE struct stream stream_open(const struct gcm_op *op)
 {
-	const pair start = _mm256_set_epi32(2, 0, 0, 0, 1, 0, 0, 0);
 	__m128i nonce = _mm_blend_epi16(op->nonce, _mm_setzero_si128(), 0xc0);
 	struct stream s; /* clearing all of it would cost as much as a round of AES */
 
 	s.key = op->key;
 	s.at = op->data - 16;
 	s.left = op->len + 16;
-	s.counter = _mm256_or_si256(_mm256_broadcastsi128_si256(nonce), start);
+	s.base = _mm256_xor_si256(_mm256_broadcastsi128_si256(nonce), pair_both(s.key->round[0]));
 	s.hash = _mm_setzero_si128();
 	return s;
 }
@@ -54,18 +55,37 @@ GCM_INLINE unsigned pairs(uint32_t bytes)
 	return (bytes + 31) / 32;
 }
 
-/* The counters of n pairs, with the first round key. */
-GCM_INLINE void counters(struct stream *s, pair *b, unsigned n)
-{
-	const pair order = _mm256_set_epi8(12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 12,
-					   13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-	const pair two = _mm256_set_epi32(2, 0, 0, 0, 2, 0, 0, 0);
-	pair key = pair_both(s->key->round[0]);
+/* What a batch's pairs add to its base, as counters lie in memory: a batch's counts differ in their last four bits. Its
+ * last block is the first, 0, of the next base. */
+#define COUNT(c) 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (c) % 16
+static const alignas(32) uint8_t counts[GCM_BATCH][32] = {
+	{ COUNT(1), COUNT(2) },	  { COUNT(3), COUNT(4) },   { COUNT(5), COUNT(6) },
+	{ COUNT(7), COUNT(8) },	  { COUNT(9), COUNT(10) },  { COUNT(11), COUNT(12) },
+	{ COUNT(13), COUNT(14) }, { COUNT(15), COUNT(16) },
+};
 
-	for (unsigned j = 0; j < n; j++) {
-		b[j] = _mm256_xor_si256(_mm256_shuffle_epi8(s->counter, order), key);
-		s->counter = _mm256_add_epi32(s->counter, two);
-	}
+/* For a packet of more than four pairs, which is what may need it: the next batch's base. */
+GCM_INLINE void base_next(struct stream *s)
+{
+	const pair place = _mm256_setr_epi32(0, 0, 0, -1, 0, 0, 0, -1);
+	uint32_t count = __builtin_bswap32(++s->batch * 2 * GCM_BATCH);
+
+	s->next = _mm256_xor_si256(s->start, _mm256_and_si256(_mm256_set1_epi32((int)count), place));
+}
+
+GCM_INLINE void stream_long(struct stream *s)
+{
+	s->start = s->base;
+	s->batch = 0;
+	base_next(s);
+}
+
+/* The counters of n pairs, with the first round key. */
+GCM_INLINE void counters(const struct stream *s, pair *b, unsigned n)
+{
+	for (unsigned j = 0; j < n; j++)
+		b[j] = _mm256_xor_si256(pair_load(counts[j]),
+					j < GCM_BATCH - 1 ? s->base : _mm256_blend_epi32(s->base, s->next, 0xf0));
 }
 
 GCM_INLINE void last_round(struct stream *s, pair *b, unsigned n, unsigned rounds)

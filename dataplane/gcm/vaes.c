@@ -3,7 +3,8 @@
  * Long packets go in batches of eight pairs. The rounds of a batch's AES alternate with the hash of
  * a batch whose ciphertext is known: outbound the one before, inbound the same; neither unit waits
  * for the other's latency. The hash multiplies by Karatsuba's method there, three instructions a
- * pair instead of four. What is left, one to eight pairs, is the last batch. Small packets in
+ * pair instead of four. A batch is then bound by what the core can decode (Zen 3: some 230 instructions in 88 cycles; the
+ * two units that AES and the multiplications share are busy for 65), so every instruction less counts. What is left, one to eight pairs, is the last batch. Small packets in
  * sequence that have as many pairs go by twos: two.c. */
 #include "stream.h"
 #include "two.h"
@@ -14,53 +15,57 @@
 struct digest {
 	struct product sum;
 	struct product1 narrow;
-	pair x;
+	pair even, odd;
 };
 
-GCM_INLINE pair karatsuba_sum(pair v)
+/* Two products, with nothing between them and no operand in memory: what the core decodes fastest. */
+GCM_INLINE void clmul_two(pair *sum0, pair *sum1, pair x, const uint8_t *at)
 {
-	return _mm256_xor_si256(v, _mm256_shuffle_epi32(v, 0x4e));
+	pair h = pair_load(at), low;
+
+	__asm__("vpclmulqdq $0x00, %1, %2, %0\n\tvpclmulqdq $0x11, %1, %2, %1" : "=&x"(low), "+x"(h) : "x"(x));
+	*sum0 = _mm256_xor_si256(*sum0, low);
+	KEEP_ORDER(*sum0);
+	*sum1 = _mm256_xor_si256(*sum1, h);
+	KEEP_ORDER(*sum1);
 }
 
-/* A third of the work on pair j of the batch at `from`. The pair that waits for the last batch's
- * hash, the first, is the last to be multiplied. */
-GCM_INLINE void hash_third(const struct stream *s, struct digest *d, const uint8_t *from, bool first, unsigned j,
-			   unsigned third)
-{
-	pair h = pair_load(ghash_power(s->key, 2 * GCM_BATCH) + 32 * j);
-	pair folded = pair_load(s->key->folded[j / 2]);
+#define HASH_STEPS (3 * GCM_BATCH / 2 + 2)
 
-	if (third == 0) {
-		d->x = pair_swap(first && j == 0 ? s->first : pair_load(from + 32 * j));
-		if (j == 0)
-			d->x = _mm256_xor_si256(d->x, _mm256_zextsi128_si256(s->hash));
-		d->sum.lo = _mm256_xor_si256(d->sum.lo, _mm256_clmulepi64_epi128(d->x, h, 0x00));
-		KEEP_ORDER(d->sum.lo);
-	} else if (third == 1) {
-		d->sum.hi = _mm256_xor_si256(d->sum.hi, _mm256_clmulepi64_epi128(d->x, h, 0x11));
-		KEEP_ORDER(d->sum.hi);
-		d->x = karatsuba_sum(d->x);
-		KEEP_ORDER(d->x);
+/* One of three steps of the pairs 2k and 2k + 1 of the batch at `from`. */
+GCM_INLINE void hash_two(const struct stream *s, struct digest *d, const uint8_t *from, bool first, unsigned k,
+			 unsigned step)
+{
+	const uint8_t *h = ghash_power(s->key, 2 * GCM_BATCH) + 64 * k;
+	pair high;
+
+	if (step == 0) {
+		d->even = pair_swap(first && k == 0 ? s->first : pair_load(from + 64 * k));
+		if (k == 0)
+			d->even = _mm256_xor_si256(d->even, _mm256_zextsi128_si256(s->hash));
+		clmul_two(&d->sum.lo, &d->sum.hi, d->even, h);
+	} else if (step == 1) {
+		d->odd = pair_swap(pair_load(from + 64 * k + 32));
+		clmul_two(&d->sum.lo, &d->sum.hi, d->odd, h + 32);
 	} else {
-		d->sum.mid = _mm256_xor_si256(d->sum.mid,
-					      j % 2 ? _mm256_clmulepi64_epi128(d->x, folded, 0x10)
-						    : _mm256_clmulepi64_epi128(d->x, folded, 0x00));
-		KEEP_ORDER(d->sum.mid);
+		high = _mm256_unpackhi_epi64(d->even, d->odd);
+		d->even = _mm256_xor_si256(high, _mm256_unpacklo_epi64(d->even, d->odd));
+		clmul_two(&d->sum.mid, &d->sum.mid, d->even, s->key->folded[k]);
 	}
 }
 
-/* One step of 3 * 9 of a whole batch; the ninth three sum up. */
+/* One step of a whole batch; the last two sum up and begin to reduce. The pair that waits for the last batch's hash, the first, is among the last. */
 GCM_INLINE void hash_step(const struct stream *s, struct digest *d, const uint8_t *from, bool first,
 			  unsigned step)
 {
 	if (step == 0)
 		d->sum = product_zero();
-	if (step < 3 * GCM_BATCH) {
-		hash_third(s, d, from, first, (step / 3 + 1) % GCM_BATCH, step % 3);
-	} else if (step == 3 * GCM_BATCH) {
+	if (step < HASH_STEPS - 2) {
+		hash_two(s, d, from, first, (step / 3 + 1) % (GCM_BATCH / 2), step % 3);
+	} else if (step == HASH_STEPS - 2) {
 		d->sum.mid = _mm256_xor_si256(d->sum.mid, _mm256_xor_si256(d->sum.lo, d->sum.hi));
 		d->narrow = product_sum(&d->sum);
-	} else if (step == 3 * GCM_BATCH + 1) {
+	} else {
 		reduce_low(&d->narrow);
 	}
 }
@@ -120,12 +125,14 @@ GCM_INLINE void aes_and_hash(struct stream *s, pair *b, unsigned n, unsigned rou
 	for (unsigned r = 1; r < rounds; r++) {
 		pair key = pair_both(s->key->round[r]);
 
+#pragma GCC unroll 16
 		for (unsigned j = 0; j < n; j++) {
 			b[j] = _mm256_aesenc_epi128(b[j], key);
 			KEEP_ORDER(b[j]);
-			for (unsigned third = 0; third < 3; third++)
-				if (j == n * (third + 1) / 4)
-					hash_step(s, &d, from, first, 3 * (r - 1) + third);
+#pragma GCC unroll 16
+			for (unsigned step = 0; step < HASH_STEPS; step++)
+				if ((r - 1) * n + j == step * 9 * n / HASH_STEPS)
+					hash_step(s, &d, from, first, step);
 		}
 	}
 	s->hash = reduce_mid(&d.narrow);
@@ -135,13 +142,17 @@ GCM_INLINE void stream_advance(struct stream *s)
 {
 	s->at += BATCH_BYTES;
 	s->left -= BATCH_BYTES;
+	s->base = s->next;
+	base_next(s);
 }
 
-/* A whole batch that is not the first. */
-GCM_INLINE void batch_write(struct stream *s, pair *b, unsigned rounds)
+/* A whole batch that is not the first, and the hash of the one at `from`, see aes_and_hash(). */
+GCM_INLINE void next_batch(struct stream *s, unsigned rounds, const uint8_t *from, bool first)
 {
-	pair key = pair_both(s->key->round[rounds]);
+	pair b[GCM_BATCH], key;
 
+	aes_and_hash(s, b, GCM_BATCH, rounds, from, first);
+	key = pair_both(s->key->round[rounds]);
 	for (unsigned j = 0; j < GCM_BATCH; j++) {
 		pair data = pair_load(s->at + 32 * j);
 
@@ -187,6 +198,7 @@ GCM_INLINE void last(struct stream *s, struct gcm_op *op, unsigned n, unsigned r
 {
 	pair b[GCM_BATCH], x[GCM_BATCH];
 
+	__asm__ volatile("" ::: "memory"); /* or what all n begin with is done before they part, in too many registers */
 	if (behind)
 		aes_and_hash(s, b, n, rounds, behind, first);
 	else
@@ -234,16 +246,16 @@ GCM_INLINE void last_any(struct stream *s, struct gcm_op *op, unsigned rounds, b
 GCM_INLINE void one(struct gcm_op *op, unsigned rounds, bool decrypt)
 {
 	struct stream s = stream_open(op);
-	pair b[GCM_BATCH];
 
+	stream_long(&s);
 	if (s.left <= BATCH_BYTES) {
 		last_any(&s, op, rounds, true, NULL, false, decrypt);
 		return;
 	}
 	first_batch(&s, op, rounds, decrypt);
 	if (decrypt) {
-		for (; s.left > BATCH_BYTES; batch_write(&s, b, rounds))
-			aes_and_hash(&s, b, GCM_BATCH, rounds, s.at, false);
+		while (s.left > BATCH_BYTES)
+			next_batch(&s, rounds, s.at, false);
 		last_any(&s, op, rounds, false, NULL, false, true);
 		return;
 	}
@@ -251,9 +263,9 @@ GCM_INLINE void one(struct gcm_op *op, unsigned rounds, bool decrypt)
 		last_any(&s, op, rounds, false, s.at - BATCH_BYTES, true, false);
 		return;
 	}
-	aes_and_hash(&s, b, GCM_BATCH, rounds, s.at - BATCH_BYTES, true);
-	for (batch_write(&s, b, rounds); s.left > BATCH_BYTES; batch_write(&s, b, rounds))
-		aes_and_hash(&s, b, GCM_BATCH, rounds, s.at - BATCH_BYTES, false);
+	next_batch(&s, rounds, s.at - BATCH_BYTES, true);
+	while (s.left > BATCH_BYTES)
+		next_batch(&s, rounds, s.at - BATCH_BYTES, false);
 	last_any(&s, op, rounds, false, s.at - BATCH_BYTES, false, false);
 }
 
