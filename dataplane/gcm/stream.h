@@ -55,8 +55,8 @@ GCM_INLINE unsigned pairs(uint32_t bytes)
 	return (bytes + 31) / 32;
 }
 
-/* What a batch's pairs add to its base, as counters lie in memory: a batch's counts differ in their last four bits. Its
- * last block is the first, 0, of the next base. */
+/* What a batch's counters differ in from its base: the last four bits of their counts. The last
+ * block is the first, 0, of the next base. */
 #define COUNT(c) 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (c) % 16
 static const alignas(32) uint8_t counts[GCM_BATCH][32] = {
 	{ COUNT(1), COUNT(2) },	  { COUNT(3), COUNT(4) },   { COUNT(5), COUNT(6) },
@@ -64,7 +64,7 @@ static const alignas(32) uint8_t counts[GCM_BATCH][32] = {
 	{ COUNT(13), COUNT(14) }, { COUNT(15), COUNT(16) },
 };
 
-/* For a packet of more than four pairs, which is what may need it: the next batch's base. */
+/* The base of the next batch. Two packets at once, which are less than a batch, do without. */
 GCM_INLINE void base_next(struct stream *s)
 {
 	const pair place = _mm256_setr_epi32(0, 0, 0, -1, 0, 0, 0, -1);
@@ -85,7 +85,8 @@ GCM_INLINE void counters(const struct stream *s, pair *b, unsigned n)
 {
 	for (unsigned j = 0; j < n; j++)
 		b[j] = _mm256_xor_si256(pair_load(counts[j]),
-					j < GCM_BATCH - 1 ? s->base : _mm256_blend_epi32(s->base, s->next, 0xf0));
+					j < GCM_BATCH - 1 ? s->base :
+							    _mm256_blend_epi32(s->base, s->next, 0xf0));
 }
 
 GCM_INLINE void last_round(struct stream *s, pair *b, unsigned n, unsigned rounds)

@@ -3,9 +3,11 @@
  * Long packets go in batches of eight pairs. The rounds of a batch's AES alternate with the hash of
  * a batch whose ciphertext is known: outbound the one before, inbound the same; neither unit waits
  * for the other's latency. The hash multiplies by Karatsuba's method there, three instructions a
- * pair instead of four. A batch is then bound by what the core can decode (Zen 3: some 230 instructions in 88 cycles; the
- * two units that AES and the multiplications share are busy for 65), so every instruction less counts. What is left, one to eight pairs, is the last batch. Small packets in
- * sequence that have as many pairs go by twos: two.c. */
+ * pair instead of four. What is left, one to eight pairs, is the last batch. Small packets in
+ * sequence that have as many pairs go by twos: two.c.
+ *
+ * What bounds a batch is what the core decodes: on Zen 3 some 245 instructions take 88 cycles, while
+ * the units that AES and the multiplications share are busy for 65. So every instruction counts. */
 #include "stream.h"
 #include "two.h"
 
@@ -18,16 +20,19 @@ struct digest {
 	pair even, odd;
 };
 
-/* Two products, with nothing between them and no operand in memory: what the core decodes fastest. */
-GCM_INLINE void clmul_two(pair *sum0, pair *sum1, pair x, const uint8_t *at)
+/* Adds the products of the low and of the high halves of x and of what lies there. In assembler, to
+ * have them side by side and without an operand in memory: both decode faster. */
+GCM_INLINE void products_add(pair *low_sum, pair *high_sum, pair x, const uint8_t *at)
 {
-	pair h = pair_load(at), low;
+	pair high = pair_load(at), low;
 
-	__asm__("vpclmulqdq $0x00, %1, %2, %0\n\tvpclmulqdq $0x11, %1, %2, %1" : "=&x"(low), "+x"(h) : "x"(x));
-	*sum0 = _mm256_xor_si256(*sum0, low);
-	KEEP_ORDER(*sum0);
-	*sum1 = _mm256_xor_si256(*sum1, h);
-	KEEP_ORDER(*sum1);
+	__asm__("vpclmulqdq $0x00, %1, %2, %0\n\tvpclmulqdq $0x11, %1, %2, %1"
+		: "=&x"(low), "+x"(high)
+		: "x"(x));
+	*low_sum = _mm256_xor_si256(*low_sum, low);
+	KEEP_ORDER(*low_sum);
+	*high_sum = _mm256_xor_si256(*high_sum, high);
+	KEEP_ORDER(*high_sum);
 }
 
 #define HASH_STEPS (3 * GCM_BATCH / 2 + 2)
@@ -43,18 +48,19 @@ GCM_INLINE void hash_two(const struct stream *s, struct digest *d, const uint8_t
 		d->even = pair_swap(first && k == 0 ? s->first : pair_load(from + 64 * k));
 		if (k == 0)
 			d->even = _mm256_xor_si256(d->even, _mm256_zextsi128_si256(s->hash));
-		clmul_two(&d->sum.lo, &d->sum.hi, d->even, h);
+		products_add(&d->sum.lo, &d->sum.hi, d->even, h);
 	} else if (step == 1) {
 		d->odd = pair_swap(pair_load(from + 64 * k + 32));
-		clmul_two(&d->sum.lo, &d->sum.hi, d->odd, h + 32);
+		products_add(&d->sum.lo, &d->sum.hi, d->odd, h + 32);
 	} else {
 		high = _mm256_unpackhi_epi64(d->even, d->odd);
 		d->even = _mm256_xor_si256(high, _mm256_unpacklo_epi64(d->even, d->odd));
-		clmul_two(&d->sum.mid, &d->sum.mid, d->even, s->key->folded[k]);
+		products_add(&d->sum.mid, &d->sum.mid, d->even, s->key->folded[k]);
 	}
 }
 
-/* One step of a whole batch; the last two sum up and begin to reduce. The pair that waits for the last batch's hash, the first, is among the last. */
+/* One step of a whole batch; the last two sum up and begin to reduce. The pair that waits for the
+ * hash of the batch before, the first, is among the last to be multiplied. */
 GCM_INLINE void hash_step(const struct stream *s, struct digest *d, const uint8_t *from, bool first,
 			  unsigned step)
 {
@@ -198,7 +204,8 @@ GCM_INLINE void last(struct stream *s, struct gcm_op *op, unsigned n, unsigned r
 {
 	pair b[GCM_BATCH], x[GCM_BATCH];
 
-	__asm__ volatile("" ::: "memory"); /* or what all n begin with is done before they part, in too many registers */
+	/* Or what all n begin with is loaded before they part, into more registers than there are. */
+	__asm__ volatile("" ::: "memory");
 	if (behind)
 		aes_and_hash(s, b, n, rounds, behind, first);
 	else
